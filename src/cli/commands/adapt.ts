@@ -1,0 +1,124 @@
+import { basename } from "node:path";
+import {
+  accuracyOf,
+  adapt,
+  addTallies,
+  type DomainReport,
+  EMPTY_TALLY,
+  findMethod,
+  METHODS,
+  type Tally,
+} from "../../adapt/index.js";
+import { writeFileAtomic } from "../../run/node.js";
+import { defineCommand } from "../command.js";
+import { createSkipNotes, DATA_FLAGS, layOutStream, openData } from "../data.js";
+import { formatCount, formatShare, formatSkipped, formatTable } from "../format.js";
+import { hashFile, MODEL_FLAGS, openClassifier, PREPROCESSING_FLAGS, threadsOf } from "../model.js";
+import { publishModel, stampModel } from "../publish.js";
+
+/** Flags that are options of a method; each method takes those that it knows. */
+const METHOD_FLAGS = {
+  prior: { kind: "number", fraction: true, minimum: 0, help: "bn: weight of the source statistics, in samples" },
+  sourceWeight: { kind: "number", fraction: true, minimum: 0, maximum: 1, help: "bn: weight of the source statistics, as a share" },
+  lr: { kind: "number", fraction: true, minimum: 0, help: "tent, finetune: learning rate" },
+  optimizer: { kind: "text", choices: ["adam", "sgd"], value: "name", help: "tent, finetune: optimizer" },
+  scope: { kind: "text", value: "what", help: "finetune: all, norm, head or from=<node>" },
+  epochs: { kind: "number", minimum: 1, help: "finetune: passes over the labelled images" },
+  option: { kind: "pairs", help: "any option of the method; may be repeated" },
+} as const;
+
+const methodNames = METHODS.map(({ name }) => name);
+
+/** `adapt <model>`: what does this method make of this model on this data? Writes the adapted model when asked to. */
+export const adaptCommand = defineCommand({
+  name: "adapt",
+  summary: "Adapt a classifier to the images of a domain, or of several one after another",
+  args: { model: { help: "an .onnx file" } },
+  flags: {
+    ...DATA_FLAGS,
+    method: { kind: "text", value: "name", required: true, help: methodNames.join(", ") },
+    ...METHOD_FLAGS,
+    labelled: { kind: "number", minimum: 1, default: 64, help: "finetune: how many images of each domain have a label" },
+    batch: { kind: "number", minimum: 1, default: 32, help: "images per step" },
+    stream: { kind: "text", value: "visits", help: "order of the domains: clean,fog*2,clean:100 (name, *times, :images)" },
+    continual: { kind: "boolean", help: "go on from domain to domain instead of starting each from the source" },
+    output: { kind: "text", value: "file", help: "write the model as it is after the last domain (default: write nothing)" },
+    report: { kind: "text", value: "file", help: "write the object that --json prints to a file too" },
+    ...PREPROCESSING_FLAGS,
+    ...MODEL_FLAGS,
+  },
+  examples: [
+    "adapt model.onnx --data photos/ --method tent --output adapted.onnx",
+    "adapt model.onnx --data cifar10c/ --method bn --source-weight 0.9 --batch 200 --preset cifar --json",
+    "adapt model.onnx --data world --stream day,night,fog,day --method finetune --scope norm --continual",
+  ],
+  async run({ args, flags, ...context }) {
+    const method = findMethod(flags.method);
+    const methodOptions = methodOptionsOf(flags);
+    const opened = await openClassifier(args.model, flags, context);
+    const dataset = await openData(flags, context, { ...opened, split: "test", worldSamples: 500 });
+    const { preprocessing, batchSize } = opened;
+    const { seed, signal, onProgress } = context;
+    const domains =
+      flags.stream === undefined ? dataset.domains : layOutStream(dataset, flags.stream, batchSize, seed);
+    const { domains: reports, model } = await adapt(opened.model, domains, {
+      ...{ method, methodOptions, preprocessing, batchSize, seed, signal, onProgress, ...threadsOf(context) },
+      ...{ labelled: flags.labelled, continual: flags.continual, onSkipped: createSkipNotes(context.note) },
+    });
+    const totals = summarize(reports);
+    if (flags.output !== undefined) {
+      const { onlineAccuracy, afterAccuracy, sourceAccuracy } = totals;
+      const origin = {
+        ...{ command: "adapt", parent: await hashFile(args.model), method: method.name, options: methodOptions, seed, preprocessing },
+        data: `${basename(flags.data)}: ${domains.map(({ name }) => name).join(", ")}`,
+        metrics: { onlineAccuracy, afterAccuracy, sourceAccuracy },
+      };
+      const probe = domains.at(-1)!;
+      await publishModel(flags.output, stampModel(model, origin, context.env), { ...opened, ...threadsOf(context), probe });
+    }
+    const json = { method: method.name, ...totals, output: flags.output ?? null, domains: reports.map(describeDomain) };
+    if (flags.report !== undefined) await writeFileAtomic(flags.report, `${JSON.stringify(json, undefined, 2)}\n`);
+    return { json, text: formatReport(json, flags.output) };
+  },
+});
+
+type MethodFlags = { readonly [K in keyof typeof METHOD_FLAGS]?: unknown };
+
+/** Only what was given: a method refuses options that it does not know. */
+function methodOptionsOf({ prior, sourceWeight, lr, optimizer, scope, epochs, option }: MethodFlags): Record<string, unknown> {
+  const named = { prior, sourceWeight, learningRate: lr, optimizer, scope, epochs };
+  return { ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)), ...(option as object | undefined) };
+}
+
+const describeDomain = ({ name, source, online, after, adaptSeconds, steps, refused }: DomainReport) => ({
+  ...{ name, total: online.total, onlineAccuracy: accuracyOf(online) },
+  ...{ afterAccuracy: accuracyOf(after), sourceAccuracy: accuracyOf(source) },
+  ...{ adaptSeconds, steps, refused, skipped: online.skipped },
+});
+
+/** All domains together, every image counted once. */
+function summarize(reports: readonly DomainReport[]) {
+  const tally = (key: "online" | "after" | "source"): Tally => reports.map((r) => r[key]).reduce(addTallies, EMPTY_TALLY);
+  const sum = (key: "adaptSeconds" | "steps" | "refused"): number => reports.reduce((total, r) => total + r[key], 0);
+  return {
+    ...{ onlineAccuracy: accuracyOf(tally("online")), afterAccuracy: accuracyOf(tally("after")) },
+    ...{ sourceAccuracy: accuracyOf(tally("source")), adaptSeconds: sum("adaptSeconds"), steps: sum("steps") },
+    ...{ refused: sum("refused"), skipped: tally("online").skipped },
+  };
+}
+
+type Row = Omit<ReturnType<typeof describeDomain>, "total" | "name">;
+
+function formatReport(
+  { domains, ...all }: Row & { readonly domains: readonly ReturnType<typeof describeDomain>[] },
+  output: string | undefined,
+): string {
+  const cells = (name: string, row: Row): string[] => [
+    ...[name, formatShare(row.sourceAccuracy), formatShare(row.onlineAccuracy), formatShare(row.afterAccuracy)],
+    ...[formatCount(row.steps), `${row.adaptSeconds.toFixed(2)} s`],
+  ];
+  const rows = [...domains.map((row) => cells(row.name, row)), cells("all", all)];
+  const refused = all.refused === 0 ? "" : `\n${formatCount(all.refused)} steps refused: a loss or gradient was not finite`;
+  const written = output === undefined ? "" : `\nwritten: ${output}`;
+  return formatTable(["domain", "source", "online", "after", "steps", "time"], rows) + refused + formatSkipped(all.skipped) + written;
+}

@@ -1,0 +1,45 @@
+import { readModelFile } from "../../run/node.js";
+import { defineCommand } from "../command.js";
+import { type Border, describeModel, type ModelDescription } from "../describe-model.js";
+import { formatCount, formatDims, formatTable } from "../format.js";
+import { MODEL_FLAGS } from "../model.js";
+
+/** `inspect <model>`: what is in this file, and what in it can be trained? Reads only. */
+export const inspect = defineCommand({
+  name: "inspect",
+  summary: "Print inputs, outputs, ops, cost and trainable parameters of a model",
+  args: { model: { help: "an .onnx file" } },
+  flags: {
+    input: { kind: "dims", help: "shape of the image input, for axes that the model leaves open" },
+    ...MODEL_FLAGS,
+  },
+  examples: ["inspect resnet18.onnx", "inspect detector.onnx --input 3x352x352 --json"],
+  async run({ args, flags }) {
+    const model = await readModelFile(args.model, { allowExternalData: flags.externalData });
+    const description = describeModel(model, { inputDims: flags.input });
+    const ungradable = description.ungradable.map(({ op, node }) => ({ op, node }));
+    return { json: { ...description, ungradable }, text: formatDescription(description) };
+  },
+});
+
+function formatDescription(model: ModelDescription): string {
+  const border = (title: string, list: readonly Border[]): string[] =>
+    list.map(({ name, dtype, dims }, i) => `${i === 0 ? title.padEnd(11) : " ".repeat(11)}${name}  ${dtype} ${formatDims(dims)}`);
+  const least = model.unknownShapes === 0 ? "" : ` at least: ${formatCount(model.unknownShapes)} nodes have an unknown shape, give --input`;
+  const lines = [
+    ...border("inputs", model.inputs),
+    ...border("outputs", model.outputs),
+    `opset      ${model.opset}`,
+    `nodes      ${formatCount(model.nodes)}`,
+    `parameters ${formatCount(model.parameters)}`,
+    `trainable  ${formatCount(model.trainable)}`,
+    `MACs       ${formatCount(model.macs)}${least}`,
+    "",
+    formatTable(["op", "count"], Object.entries(model.ops).map(([op, count]) => [op, formatCount(count)])),
+  ];
+  if (model.ungradable.length > 0) {
+    lines.push("", "no gradient passes these nodes:");
+    for (const { op, node, reason } of model.ungradable) lines.push(`  ${op} "${node}": ${reason}`);
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,12 @@
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
+import { accuracyOf, type EpochReport, train } from "../../adapt/index.js";
+import { isLimberError, LimberError } from "../../base/index.js";
+import { buildNetwork, type Model, NETWORKS } from "../../graph/index.js";
+import { fileError, readModelFile, writeFileAtomic } from "../../run/node.js";
+import { joinDomains, PREPROCESSING_KEY } from "../../vision/index.js";
+import { defineCommand, type FlagValues } from "../command.js";
+import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
+import { formatShare, formatSkipped } from "../format.js";
+import { describeClassifier, hashFile, MODEL_FLAGS, PREPROCESSING_FLAGS, threadsOf } from "../model.js";
+import { publishModel, stampModel } from "../publish.js";

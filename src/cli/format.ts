@@ -1,0 +1,23 @@
+import type { Dim } from "../graph/index.js";
+
+/** Rows under a header; text to the left, numbers to the right, two spaces between. */
+export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i]!.length)));
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ");
+  return [line(header), ...rows.map(line)].map((text) => text.trimEnd()).join("\n");
+}
+
+/** `84.25 %` */
+export const formatShare = (share: number): string => `${(100 * share).toFixed(2)} %`;
+
+/** `1,234,567` */
+export const formatCount = (count: number): string => count.toLocaleString("en-US");
+
+/** `[batch,3,32,32]`; `?` for an axis without a name. */
+export const formatDims = (dims: readonly Dim[] | undefined): string =>
+  dims ? `[${dims.map((dim) => (dim === "" ? "?" : dim)).join(",")}]` : "[...]";
+
+/** `3 images skipped`, or nothing. */
+export const formatSkipped = (count: number): string =>
+  count === 0 ? "" : `\n${formatCount(count)} ${count === 1 ? "image" : "images"} skipped: could not be read`;

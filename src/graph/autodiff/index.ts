@@ -1,0 +1,5 @@
+export * from "./backward.js";
+export * from "./losses.js";
+export * from "./normalization.js";
+export * from "./optimizers.js";
+export * from "./step.js";

@@ -1,0 +1,88 @@
+import { attr } from "../ir/index.js";
+import type { Emitter, Val } from "../ops/index.js";
+
+/** What a loss compares the output with: nothing, class indices (int64 [N]) or an array shaped like the output. */
+export type Targets = "none" | "labels" | "values";
+
+export interface LossContext {
+  readonly emit: Emitter;
+  /** The model's output. Shapes: [N, K] for classification. */
+  readonly output: Val;
+  /** Present unless `targets` is "none". */
+  readonly targets: Val | undefined;
+}
+
+/** A loss is declared by what it needs and how it writes itself; the result is a scalar. Units: nats, unless said. */
+export interface Loss {
+  readonly name: string;
+  readonly targets: Targets;
+  build(context: LossContext): Val;
+}
+
+/** -Σ_k q_k log p_k, mean over the batch. */
+function crossEntropyTo(emit: Emitter, q: Val, logits: Val): Val {
+  const perSample = emit.reduceSum(emit.mul(q, emit.logSoftmax(logits, 1)), [1]);
+  return emit.neg(emit.meanAll(perSample));
+}
+
+function oneHot(emit: Emitter, labels: Val, like: Val, off: number, on: number): Val {
+  const values = emit.concat(
+    [off, on].map((v) => emit.reshape(emit.scalar(v, like), [1])),
+    0,
+  );
+  return emit.node("OneHot", [labels, emit.ints([like.dims[1]!]), values], { axis: attr.int(1) })[0];
+}
+
+/**
+ * Cross-entropy against class indices, with label smoothing ε: q = (1-ε)·onehot + ε/K.
+ * Source: Szegedy et al. 2016, arXiv:1512.00567, §7; the same numbers as `torch.nn.CrossEntropyLoss`.
+ */
+export const crossEntropy = (options: { smoothing?: number } = {}): Loss => ({
+  name: "cross-entropy",
+  targets: "labels",
+  build({ emit, output, targets }) {
+    const floor = (options.smoothing ?? 0) / output.dims[1]!;
+    const q = oneHot(emit, targets!, output, floor, 1 - (options.smoothing ?? 0) + floor);
+    return crossEntropyTo(emit, q, output);
+  },
+});
+
+/** Cross-entropy against a distribution per sample, such as a teacher's probabilities. Shapes: targets [N, K]. */
+export const softCrossEntropy: Loss = {
+  name: "soft-cross-entropy",
+  targets: "values",
+  build: ({ emit, output, targets }) => crossEntropyTo(emit, targets!, output),
+};
+
+/** Mean entropy of the predictions, -Σ p log p. Source: Tent, Wang et al. 2021, §3. */
+export const entropy: Loss = {
+  name: "entropy",
+  targets: "none",
+  build: ({ emit, output }) => crossEntropyTo(emit, emit.softmax(output, 1), output),
+};
+
+/**
+ * Information maximisation: mean_i H(p_i) - H(mean_i p_i), with log(p + ε).
+ * Source: SHOT, Liang et al. 2020, arXiv:2002.08546, eq. 3. ε = 1e-5 as in the authors' code.
+ */
+export const informationMaximisation = (options: { epsilon?: number } = {}): Loss => ({
+  name: "information-maximisation",
+  targets: "none",
+  build({ emit, output }) {
+    const negativeEntropy = (p: Val, axis: number): Val =>
+      emit.reduceSum(emit.mul(p, emit.log(emit.add(p, options.epsilon ?? 1e-5))), [axis]);
+    const p = emit.softmax(output, 1);
+    const each = emit.meanAll(negativeEntropy(p, 1));
+    return emit.sub(negativeEntropy(emit.reduceMean(p, [0]), 0), each);
+  },
+});
+
+/** Mean squared error over every element. Shapes: targets as the output. */
+export const meanSquaredError: Loss = {
+  name: "mean-squared-error",
+  targets: "values",
+  build({ emit, output, targets }) {
+    const difference = emit.sub(output, targets!);
+    return emit.meanAll(emit.mul(difference, difference));
+  },
+};

@@ -1,0 +1,93 @@
+import { invariant, LimberError } from "../../base/index.js";
+import { attr, attributesOf, type Graph, type Node } from "../ir/index.js";
+import { Emitter, type Val } from "../ops/index.js";
+
+/**
+ * Which mean and variance BatchNormalization uses in a step.
+ * "fixed": the stored ones. `batch`: those of the batch, mixed with the stored ones by `sourceWeight` p in [0, 1]:
+ * μ = p·μ_s + (1-p)·μ_t, σ² = p·σ_s² + (1-p)·σ_t².
+ */
+export type Statistics = "fixed" | BatchStatistics;
+export interface BatchStatistics {
+  readonly sourceWeight: number;
+  /** Which variance of the batch is mixed or tracked; a pure batch normalizes by the biased one always. */
+  readonly variance: "unbiased" | "biased";
+}
+
+/** The statistics that one normalization used in this step. Shapes: [C]. */
+export interface UsedStatistics {
+  readonly node: string;
+  /** Names of the stored statistics (initializers of the model). */
+  readonly stored: { readonly mean: string; readonly variance: string };
+  readonly used: { readonly mean: Val; readonly variance: Val };
+}
+
+/**
+ * Rewrites every inference BatchNormalization to the wanted statistics, outputs keeping their names.
+ *
+ * p = 0 becomes the training form of the op; other p compute the target statistics in the graph, then normalize with the
+ * mixture, so that gradients flow through both.
+ * Source: Nado et al. 2020, arXiv:2006.10963; Schneider et al. 2020, arXiv:2006.16971, eq. 3 (unbiased target variance).
+ * Throws: `shape.mismatch` when a channel has a single value, so that it has no variance.
+ */
+export function normalizeWithBatch(
+  graph: Graph,
+  options: BatchStatistics,
+  emit: Emitter,
+): { graph: Graph; statistics: UsedStatistics[] } {
+  const statistics: UsedStatistics[] = [];
+  const nodes = graph.nodes.flatMap((node) => {
+    if (node.op !== "BatchNormalization" || node.inputs.length !== 5) return [node];
+    const rewritten = rewrite(graph, node, options, emit);
+    statistics.push(rewritten.statistics);
+    return [...rewritten.before, rewritten.node, ...rewritten.after];
+  });
+  return { graph: { ...graph, nodes, types: new Map([...graph.types, ...emit.types]) }, statistics };
+}
+
+function rewrite(
+  graph: Graph,
+  node: Node,
+  { sourceWeight, variance }: BatchStatistics,
+  emit: Emitter,
+): { before: Node[]; node: Node; after: Node[]; statistics: UsedStatistics } {
+  const value = (name: string): Val => {
+    const constant = graph.initializers.get(name);
+    const type = constant ?? graph.types.get(name) ?? graph.inputs.find((v) => v.name === name);
+    invariant(type, `no type for "${name}"`);
+    return emit.value(name, type);
+  };
+  const [x, scale, bias, mean, stored] = node.inputs.map(value) as [Val, Val, Val, Val, Val];
+  const names = { mean: mean.name, variance: stored.name };
+  const count = x.dims.reduce((n, d) => n * d, 1) / x.dims[1]!;
+  if (count < 2) {
+    const message = `BatchNormalization "${node.name}": 2 or more values per channel for batch statistics, got ${count}; use a larger batch`;
+    throw new LimberError("shape.mismatch", message, { node: node.name, count });
+  }
+  const correction = variance === "unbiased" ? count / (count - 1) : 1;
+  const epsilon = attributesOf(node).float("epsilon", 1e-5);
+  const mix = (source: Val, target: Val): Val =>
+    sourceWeight === 0 ? target : emit.add(emit.mul(source, sourceWeight), emit.mul(target, 1 - sourceWeight));
+
+  if (sourceWeight === 0) {
+    const outputs = [node.outputs[0]!, emit.freshName(`${node.name}:mean`), emit.freshName(`${node.name}:variance`)];
+    const batch = outputs.slice(1).map((name) => emit.value(name, mean)) as [Val, Val];
+    for (const output of outputs.slice(1)) emit.types.set(output, mean);
+    const attributes = { epsilon: attr.float(epsilon), momentum: attr.float(0), training_mode: attr.int(1) };
+    const used = { mean: batch[0], variance: emit.mul(batch[1], correction) };
+    const training = { ...node, outputs, attributes };
+    return { before: [], node: training, after: emit.drain(), statistics: { node: node.name, stored: names, used } };
+  }
+  const axes = x.dims.flatMap((_, i) => (i === 1 ? [] : [i]));
+  const targetMean = emit.reduceMean(x, axes);
+  const centred = emit.sub(x, emit.perChannel(targetMean, x.dims.length));
+  const targetVariance = emit.mul(emit.reduceMean(emit.mul(centred, centred), axes), correction);
+  const used = { mean: mix(mean, targetMean), variance: mix(stored, targetVariance) };
+  const inputs = [x.name, scale.name, bias.name, used.mean.name, used.variance.name];
+  return {
+    before: emit.drain(),
+    node: { ...node, inputs },
+    after: [],
+    statistics: { node: node.name, stored: names, used },
+  };
+}

@@ -1,0 +1,4 @@
+export * from "./attributes.js";
+export * from "./traverse.js";
+export * from "./types.js";
+export * from "./verify.js";

@@ -1,0 +1,215 @@
+import { clone, create, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
+import {
+  type AttributeProto,
+  AttributeProto_AttributeType as Kind,
+  AttributeProtoSchema,
+  type GraphProto,
+  GraphProtoSchema,
+  type ModelProto,
+  ModelProtoSchema,
+  type NodeProto,
+  NodeProtoSchema,
+  type StringStringEntryProto,
+  type ValueInfoProto,
+} from "onnx-buf";
+import { LimberError, type Tensor } from "../../base/index.js";
+import {
+  type Attribute,
+  checkGraph,
+  type Dim,
+  type Graph,
+  type Model,
+  type Node,
+  shortestFloat,
+  sortTopologically,
+  STANDARD_DOMAIN,
+  type TensorType,
+  type ValueInfo,
+} from "../ir/index.js";
+import { checkLimit, DEFAULT_LIMITS, type ReadLimits } from "./limits.js";
+import { type ExternalData, readDType, readTensor, type TensorReader } from "./tensor.js";
+
+export interface ReadOptions {
+  readonly limits?: Partial<ReadLimits>;
+  /** Where to find weights outside of the file; refused when absent. */
+  readonly externalData?: ExternalData;
+}
+
+const MODEL_FIELDS = [
+  "graph",
+  "irVersion",
+  "opsetImport",
+  "producerName",
+  "producerVersion",
+  "metadataProps",
+  "domain",
+  "modelVersion",
+  "docString",
+] as const;
+const GRAPH_FIELDS = ["name", "node", "initializer", "input", "output", "valueInfo", "docString"] as const;
+const NODE_FIELDS = ["input", "output", "name", "opType", "domain", "attribute", "docString", "metadataProps"] as const;
+
+/**
+ * Reads ONNX bytes into the IR: checked, in topological order, with everything kept that Limber does not read.
+ *
+ * Throws: `model.malformed`, `limit.exceeded`, `model.external-data`, `graph.cyclic`, `graph.invalid`, `op.unsupported`.
+ * Source: https://github.com/onnx/onnx/blob/main/docs/IR.md.
+ */
+export function readModel(bytes: Uint8Array, options: ReadOptions = {}): Model {
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  checkLimit("model file", "fileBytes", limits, bytes.byteLength);
+  const proto = decode(bytes);
+  if (!proto.graph || proto.irVersion === 0n) {
+    throw new LimberError(
+      "model.malformed",
+      "model file: an ONNX model with a graph, got none; is this an .onnx file?",
+    );
+  }
+  const graph = new Reader(limits, options.externalData).graph(proto.graph, 0);
+  checkGraph(graph);
+  return {
+    graph,
+    opsets: new Map(proto.opsetImport.map(({ domain, version }) => [readDomain(domain), Number(version)])),
+    irVersion: Number(proto.irVersion),
+    producerName: proto.producerName,
+    producerVersion: proto.producerVersion,
+    metadata: new Map(proto.metadataProps.map(({ key, value }) => [key, value])),
+    domain: proto.domain,
+    modelVersion: Number(proto.modelVersion),
+    docString: proto.docString,
+    ...opaqueOf(ModelProtoSchema, proto, MODEL_FIELDS),
+  };
+}
+
+function decode(bytes: Uint8Array): ModelProto {
+  try {
+    return fromBinary(ModelProtoSchema, bytes, { recursionLimit: 64 });
+  } catch (cause) {
+    const message = "model file: readable protobuf, got damaged or truncated bytes; fetch or export the file again";
+    throw new LimberError("model.malformed", message, { sizeBytes: bytes.byteLength }, { cause });
+  }
+}
+
+const readDomain = (domain: string): string => (domain === "ai.onnx" ? STANDARD_DOMAIN : domain);
+
+/** What is left of a message once the fields that the IR models are blank, as bytes; nothing when nothing is left. */
+function opaqueOf<T extends Message>(
+  schema: GenMessage<T>,
+  message: T,
+  modelled: readonly (keyof T)[],
+): { opaque?: Uint8Array } {
+  const rest = { ...message };
+  const blank = create(schema);
+  for (const field of modelled) rest[field] = blank[field];
+  const bytes = toBinary(schema, rest);
+  return bytes.length > 0 ? { opaque: bytes } : {};
+}
+
+const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const docOf = (docString: string): { docString?: string } => (docString === "" ? {} : { docString });
+const recordOf = (entries: readonly StringStringEntryProto[]): { metadata?: Record<string, string> } =>
+  entries.length === 0 ? {} : { metadata: Object.fromEntries(entries.map(({ key, value }) => [key, value])) };
+
+class Reader implements TensorReader {
+  private nodeCount = 0;
+
+  constructor(
+    readonly limits: ReadLimits,
+    readonly externalData: ExternalData | undefined,
+  ) {}
+
+  graph(proto: GraphProto, depth: number): Graph {
+    checkLimit(`graph "${proto.name}" nesting`, "nesting", this.limits, depth);
+    this.nodeCount += proto.node.length;
+    checkLimit("model nodes", "nodes", this.limits, this.nodeCount);
+    const nodes = proto.node.map((node) => this.node(node, depth));
+    return {
+      name: proto.name,
+      inputs: proto.input.map((value) => this.border(value)),
+      outputs: proto.output.map((value) => this.border(value)),
+      nodes: sortTopologically(nodes),
+      initializers: new Map(proto.initializer.map((t) => [t.name, readTensor(t, `initializer "${t.name}"`, this)])),
+      types: new Map(
+        proto.valueInfo.flatMap((value) => {
+          const type = readType(value);
+          return type ? [[value.name, type]] : [];
+        }),
+      ),
+      ...docOf(proto.docString),
+      ...opaqueOf(GraphProtoSchema, proto, GRAPH_FIELDS),
+    };
+  }
+
+  private border(proto: ValueInfoProto): ValueInfo {
+    const type = readType(proto);
+    if (!type)
+      throw new LimberError(
+        "op.unsupported",
+        `graph value "${proto.name}": a tensor, got ${proto.type?.value.case ?? "no type"}`,
+      );
+    return { name: proto.name, ...type, ...docOf(proto.docString) };
+  }
+
+  private node(proto: NodeProto, depth: number): Node {
+    const owner = `${proto.opType} "${proto.name}"`;
+    return {
+      op: proto.opType,
+      domain: readDomain(proto.domain),
+      name: proto.name,
+      inputs: proto.input,
+      outputs: proto.output,
+      attributes: Object.fromEntries(proto.attribute.map((a) => [a.name, this.attribute(a, owner, depth)])),
+      ...docOf(proto.docString),
+      ...recordOf(proto.metadataProps),
+      ...opaqueOf(NodeProtoSchema, proto, NODE_FIELDS),
+    };
+  }
+
+  private attribute(proto: AttributeProto, owner: string, depth: number): Attribute {
+    const tensor = (): Tensor => readTensor(proto.t!, `${owner} attribute "${proto.name}"`, this);
+    switch (kindOf(proto)) {
+      case Kind.FLOAT:
+        return { kind: "float", value: shortestFloat(proto.f) };
+      case Kind.INT:
+        return { kind: "int", value: Number(proto.i) };
+      case Kind.STRING:
+        return { kind: "string", value: textOf(proto.s) };
+      case Kind.FLOATS:
+        return { kind: "floats", value: proto.floats.map(shortestFloat) };
+      case Kind.INTS:
+        return { kind: "ints", value: proto.ints.map(Number) };
+      case Kind.STRINGS:
+        return { kind: "strings", value: proto.strings.map(textOf) };
+      case Kind.TENSOR:
+        if (proto.t) return { kind: "tensor", value: tensor() };
+        break;
+      case Kind.GRAPH:
+        if (proto.g) return { kind: "graph", value: this.graph(proto.g, depth + 1) };
+        break;
+    }
+    return { kind: "opaque", value: toBinary(AttributeProtoSchema, clone(AttributeProtoSchema, proto)) };
+  }
+}
+
+/** The kind of an attribute; old exporters leave `type` empty, then the one filled field tells. */
+function kindOf(proto: AttributeProto): Kind {
+  if (proto.type !== Kind.UNDEFINED) return proto.type;
+  if (proto.t) return Kind.TENSOR;
+  if (proto.g) return Kind.GRAPH;
+  if (proto.s.length > 0) return Kind.STRING;
+  if (proto.ints.length > 0) return Kind.INTS;
+  if (proto.floats.length > 0) return Kind.FLOATS;
+  if (proto.strings.length > 0) return Kind.STRINGS;
+  return proto.f !== 0 ? Kind.FLOAT : Kind.INT;
+}
+
+function readType(proto: ValueInfoProto): TensorType | undefined {
+  if (proto.type?.value.case !== "tensorType") return undefined;
+  const { elemType, shape } = proto.type.value.value;
+  const dims = shape?.dim.map(({ value }): Dim => {
+    if (value.case === "dimValue") return Number(value.value);
+    return value.case === "dimParam" ? value.value : "";
+  });
+  return { dtype: readDType(elemType, `value "${proto.name}"`), dims };
+}

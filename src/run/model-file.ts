@@ -1,0 +1,116 @@
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync } from "node:fs";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { dirname, resolve, sep } from "node:path";
+import { LimberError } from "../base/index.js";
+import {
+  DEFAULT_LIMITS,
+  type ExternalData,
+  type Model,
+  type ReadLimits,
+  readModel,
+  writeModel,
+} from "../graph/index.js";
+
+export interface ReadModelFileOptions {
+  readonly limits?: Partial<ReadLimits>;
+  /** Weights in other files of the model's folder; refused unless true. */
+  readonly allowExternalData?: boolean;
+}
+
+/** Reads an .onnx file. Throws: what `readModel` throws; `io.not-found`, `io.failed`, `limit.exceeded`. */
+export async function readModelFile(path: string, options: ReadModelFileOptions = {}): Promise<Model> {
+  const bytes = await readBytes(path, options.limits?.fileBytes ?? DEFAULT_LIMITS.fileBytes);
+  return readModel(bytes, {
+    ...(options.limits && { limits: options.limits }),
+    ...(options.allowExternalData && { externalData: externalDataIn(dirname(resolve(path))) }),
+  });
+}
+
+async function readBytes(path: string, limit: number): Promise<Uint8Array> {
+  try {
+    const { size } = await stat(path);
+    if (size > limit) {
+      const message = `model file "${path}": at most ${limit} bytes, got ${size}; raise the limit if you trust the file`;
+      throw new LimberError("limit.exceeded", message, { path, size });
+    }
+    return await readFile(path);
+  } catch (cause) {
+    throw fileError(`model file "${path}"`, cause);
+  }
+}
+
+/**
+ * Reads external data inside of one folder only: the canonical path must stay there, and links are not followed.
+ * Source: ONNX docs/security.md (canonical containment, no symbolic or hard links).
+ */
+export function externalDataIn(folder: string): ExternalData {
+  return (location, offset, length) => {
+    const path = resolve(folder, location);
+    const refuse = (got: string): LimberError =>
+      new LimberError(
+        "model.external-data",
+        `external data "${location}": a plain file in the model's folder, got ${got}`,
+        { location },
+      );
+    if (!path.startsWith(realpathSync(folder) + sep) && !path.startsWith(resolve(folder) + sep))
+      throw refuse("a path outside of it");
+    let file: number;
+    try {
+      if (!realpathSync(dirname(path)).startsWith(realpathSync(folder))) throw refuse("a folder outside of it");
+      file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+    } catch (cause) {
+      throw cause instanceof LimberError ? cause : refuse((cause as NodeJS.ErrnoException).code ?? "an error");
+    }
+    try {
+      const { size, nlink } = fstatSync(file);
+      if (nlink > 1) throw refuse("a hard link");
+      const end = length < 0 ? size : offset + length;
+      if (offset < 0 || end > size) throw refuse(`${size} bytes where ${end} are needed`);
+      const bytes = new Uint8Array(end - offset);
+      readSync(file, bytes, 0, bytes.length, offset);
+      return bytes;
+    } finally {
+      closeSync(file);
+    }
+  };
+}
+
+/** Writes an .onnx file whole or not at all. Throws: `io.full`, `io.failed`. */
+export async function writeModelFile(path: string, model: Model): Promise<void> {
+  await writeFileAtomic(path, writeModel(model));
+}
+
+/** Writes beside the target, flushes, then renames: after a crash or a full disk the old file is intact. Throws: `io.full`, `io.failed`. */
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const file = await open(temporary, "w");
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (cause) {
+    await rm(temporary, { force: true });
+    throw fileError(`file "${path}"`, cause);
+  }
+}
+
+/** Turns a failure of the file system into a typed error. */
+export function fileError(subject: string, cause: unknown): LimberError {
+  if (cause instanceof LimberError) return cause;
+  const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
+  if (code === "ENOENT")
+    return new LimberError("io.not-found", `${subject}: an existing path, got none; check the spelling`, {}, { cause });
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new LimberError(
+      "io.full",
+      `${subject}: space to write, got a full disk; old files are intact, free some space and repeat`,
+      {},
+      { cause },
+    );
+  }
+  return new LimberError("io.failed", `${subject}: readable and writable, got ${code}`, { code }, { cause });
+}

@@ -1,0 +1,31 @@
+import type { ErrorCode, ErrorContext } from "../base/index.js";
+import type { Feeds, RunOptions, RunResult, RunTensor, SessionOptions, StateArray, StateBinding } from "./session.js";
+
+/** What a machine asks of its worker. Plain data only: every message can be cloned. */
+export type Request =
+  | {
+      readonly kind: "create";
+      readonly session: number;
+      readonly model: Uint8Array;
+      readonly options: SessionOptions;
+      readonly bindings: readonly StateBinding[];
+    }
+  | { readonly kind: "run"; readonly session: number; readonly feeds: Feeds; readonly options: RunOptions }
+  | { readonly kind: "release"; readonly session: number }
+  | { readonly kind: "write"; readonly arrays: readonly StateArray[] }
+  | { readonly kind: "read"; readonly names: readonly string[] }
+  | { readonly kind: "memory" };
+
+export interface Answers {
+  create: { readonly createMs: number };
+  run: RunResult;
+  release: undefined;
+  write: undefined;
+  read: Map<string, RunTensor>;
+  memory: { readonly residentBytes: number; readonly peakBytes: number };
+}
+
+export type Envelope = { readonly id: number; readonly request: Request };
+export type Reply =
+  | { readonly id: number; readonly answer: Answers[keyof Answers] }
+  | { readonly id: number; readonly error: { code: ErrorCode; message: string; context: ErrorContext } };

@@ -1,0 +1,11 @@
+export { corrupt, inferFamily, type CorruptOptions } from "./corrupt.js";
+export { CORRUPTIONS, corruptionNames, isCorruptionName, type CorruptionName } from "./registry.js";
+export {
+  CORRUPTION_FAMILIES,
+  SEVERITIES,
+  type BySeverity,
+  type Corruption,
+  type CorruptionFamily,
+  type CorruptionSet,
+  type Severity,
+} from "./types.js";

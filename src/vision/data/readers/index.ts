@@ -1,0 +1,17 @@
+import { csvReader } from "./csv.js";
+import { foldersReader } from "./folders.js";
+import { idxReader } from "./idx.js";
+import { npyReader } from "./npy.js";
+import { npzReader } from "./npz.js";
+import type { DatasetReader } from "./reader.js";
+import { recordsReader } from "./records.js";
+
+/** All kinds of data set, in the order in which they are tried. */
+export const DATASET_READERS: readonly DatasetReader[] = [
+  csvReader,
+  npzReader,
+  idxReader,
+  npyReader,
+  recordsReader,
+  foldersReader,
+];

@@ -1,0 +1,32 @@
+import type { Reading } from "../image/types.js";
+
+export type { Image, PixelData, Reading } from "../image/types.js";
+
+/** Images of one appearance (a camera, a style, a corruption), read one by one when they are asked for. */
+export interface Domain {
+  readonly name: string;
+  readonly samples: number;
+  /** The class of a sample, an index into `Dataset.classes`. */
+  label(index: number): number;
+  /** Reads one image. Resolves to the reason when it cannot be read; rejects only on a defect. */
+  read(index: number): Promise<Reading>;
+  /** Where a sample comes from, for reports: a file path, or `file.npy[17]`. */
+  pathOf(index: number): string;
+  /** What else is known of a sample, such as `light=dusk`; a stream can weight samples by it. */
+  tags?(index: number): readonly string[];
+}
+
+/** Labelled images in one or more domains that share their classes. */
+export interface Dataset {
+  readonly name: string;
+  readonly classes: readonly string[];
+  readonly domains: readonly Domain[];
+}
+
+/** A sample that was left out, and why. */
+export interface Skipped {
+  readonly domain: string;
+  readonly index: number;
+  readonly path: string;
+  readonly reason: string;
+}

@@ -1,0 +1,35 @@
+export { augmentBatch, type AugmentOptions } from "./augment.js";
+export * from "./data/batches.js";
+export { blockDomain, blockOf, imageAt, joinDomains, type BlockSource, type ImageBlock } from "./data/block.js";
+export { readNpy, readNpyHeader, writeNpy, type NpyHeader } from "./data/npy.js";
+export * from "./data/read-dataset.js";
+export { DATASET_READERS } from "./data/readers/index.js";
+export * from "./data/readers/reader.js";
+export { keepFitted } from "./data/keep-fitted.js";
+export { drawDirichlet } from "./data/sampler.js";
+export * from "./data/stream.js";
+export * from "./data/types.js";
+export {
+  decodeFile,
+  decodeImage,
+  encodeImage,
+  IMAGE_EXTENSIONS,
+  IMAGE_LIMITS,
+  type ImageLimits,
+} from "./image/decode.js";
+export { levelsOf } from "./image/levels.js";
+export { fitImage } from "./preprocess/fit.js";
+export {
+  channelsOf,
+  parsePreprocessing,
+  PREPROCESSING_KEY,
+  PREPROCESSING_PRESETS,
+  preprocessingFromMetadata,
+  preprocessingToMetadata,
+  type PartialPreprocessing,
+  type Preprocessing,
+  type PreprocessingFields,
+  type PreprocessingPreset,
+} from "./preprocess/preprocessing.js";
+export * from "./preprocess/resolve.js";
+export { writePixels } from "./preprocess/write-pixels.js";

@@ -1,0 +1,10 @@
+export type { BackgroundName } from "./backgrounds.js";
+export type { Split } from "./digits.js";
+export { SOURCE_SCENE, WORLD_DOMAINS } from "./domains.js";
+export type { SceneOptions, WorldDomain } from "./domains.js";
+export type { Effect } from "./effects.js";
+export type { Box, Stroke } from "./glyph.js";
+export type { Family } from "./palette.js";
+export type { Scene, SceneObject } from "./scene.js";
+export { createWorld, WORLD_SIZES } from "./world.js";
+export type { World, WorldOptions, WorldSize } from "./world.js";
