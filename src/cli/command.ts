@@ -36,7 +36,11 @@ export interface Argument {
 export type Flags = Readonly<Record<string, Flag>>;
 export type Arguments = Readonly<Record<string, Argument>>;
 
-type ValueOf<F extends Flag> = F extends { choices: readonly (infer C)[] } ? C : FlagKinds[F["kind"]];
+type ValueOf<F> = F extends { choices: readonly (infer C)[] }
+  ? C
+  : F extends { kind: infer K extends keyof FlagKinds }
+    ? FlagKinds[K]
+    : never;
 /** Flags as a command sees them: there when required, defaulted or boolean, else perhaps undefined. */
 export type FlagValues<F extends Flags> = {
   readonly [K in keyof F]: F[K] extends { required: true } | { default: unknown } | { kind: "boolean" }
@@ -80,8 +84,9 @@ export interface Command<A extends Arguments = Arguments, F extends Flags = Flag
 }
 
 /** Declares a command. It parses nothing and prints nothing: it calls the library and returns what to say. */
-export const defineCommand = <const A extends Arguments, const F extends Flags>(command: Command<A, F>): Command<A, F> =>
-  command;
+export const defineCommand = <const A extends Arguments, const F extends Flags>(
+  command: Command<A, F>,
+): Command<A, F> => command;
 
 export const EXIT = {
   ok: 0,

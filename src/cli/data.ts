@@ -15,23 +15,44 @@ const FORMATS = ["csv", "npz", "npy", "idx", "records", "folders"] as const;
 
 /** Flags that say what data to read. */
 export const DATA_FLAGS = {
-  data: { kind: "text", value: "path", required: true, help: "a folder, an array or a manifest of labelled images, or world[:domain,...]" },
+  data: {
+    kind: "text",
+    value: "path",
+    required: true,
+    help: "a folder, an array or a manifest of labelled images, or world[:domain,...]",
+  },
   format: { kind: "text", choices: FORMATS, value: "name", help: "what lies at the path (default: find out)" },
-  layout: { kind: "text", choices: ["class", "domain"], value: "kind", help: "folders: what the first level is (default: find out)" },
+  layout: {
+    kind: "text",
+    choices: ["class", "domain"],
+    value: "kind",
+    help: "folders: what the first level is (default: find out)",
+  },
   classes: { kind: "list", help: "class names in label order" },
   domains: { kind: "list", help: "only these domains, in this order" },
-  severity: { kind: "text", choices: ["1", "2", "3", "4", "5", "each"], value: "level", help: "arrays of five severities: which one" },
+  severity: {
+    kind: "text",
+    choices: ["1", "2", "3", "4", "5", "each"],
+    value: "level",
+    help: "arrays of five severities: which one",
+  },
   record: { kind: "list", value: "3x32x32", help: "records: size of one image" },
-  split: { kind: "text", choices: ["train", "validation", "test"], value: "name", help: "world: which part of the handwriting" },
+  split: {
+    kind: "text",
+    choices: ["train", "validation", "test"],
+    value: "name",
+    help: "world: which part of the handwriting",
+  },
   limit: { kind: "number", minimum: 1, help: "at most this many images per domain, drawn by the seed" },
 } as const satisfies Flags;
 
 export type DataFlags = FlagValues<typeof DATA_FLAGS>;
 
 interface OpenDataOptions {
-  readonly preprocessing: Preprocessing;
+  /** Size of the model's input: the world is drawn at the next larger one. */
+  readonly preprocessing: Pick<Preprocessing, "width" | "height">;
   /** Which handwriting the world uses, and how many scenes per domain, unless flags say. */
-  readonly split: "train" | "test";
+  readonly split: "train" | "validation" | "test";
   readonly worldSamples: number;
   /** Length of a row of the model's outputs. */
   readonly outputs?: number | undefined;
@@ -44,7 +65,9 @@ export async function openData(
   options: OpenDataOptions,
 ): Promise<Dataset> {
   const world = /^world(?::(.*))?$/.exec(flags.data);
-  const dataset = world ? openWorld(flags, world[1], options) : await readDataset(flags.data, { ...flags, signal, severity: severityOf(flags) });
+  const dataset = world
+    ? openWorld(flags, world[1], options)
+    : await readDataset(flags.data, { ...flags, signal, severity: severityOf(flags) });
   const { outputs = Infinity } = options;
   if (dataset.classes.length > outputs) {
     const message = `data "${flags.data}": at most ${outputs} classes, the outputs of the model, got ${dataset.classes.length}; give --classes, or another model`;
@@ -55,7 +78,11 @@ export async function openData(
   return { ...dataset, domains: dataset.domains.map((domain) => drawSamples(domain, limit, seed)) };
 }
 
-function openWorld(flags: DataFlags, named: string | undefined, { preprocessing, split, worldSamples }: OpenDataOptions): Dataset {
+function openWorld(
+  flags: DataFlags,
+  named: string | undefined,
+  { preprocessing, split, worldSamples }: OpenDataOptions,
+): Dataset {
   const { width, height } = preprocessing;
   const size = WORLD_SIZES.find((each) => each >= Math.max(width, height)) ?? WORLD_SIZES.at(-1)!;
   const names = flags.domains ?? named?.split(",").map((name) => name.trim());
@@ -71,7 +98,10 @@ function drawSamples(domain: Domain, count: number, seed: number): Domain {
   if (domain.samples <= count) return domain;
   const all = Array.from({ length: domain.samples }, (_, i) => i);
   const drawn = new Random(seed).fork(`limit ${domain.name}`).shuffled(all).slice(0, count);
-  return selectSamples(domain, drawn.sort((a, b) => a - b));
+  return selectSamples(
+    domain,
+    drawn.sort((a, b) => a - b),
+  );
 }
 
 /** Some samples of a domain as a domain. */

@@ -123,6 +123,9 @@ function traceGradient(model: Model): Pick<ModelDescription, "trainable" | "ungr
     if (blockades.get(node) !== undefined || !node.outputs.some((name) => reached.has(name))) continue;
     for (const name of node.inputs) reached.add(name);
   }
-  const trainable = parameters.reduce((sum, { name, tensor }) => sum + (reached.has(name) ? sizeOf(tensor.dims) : 0), 0);
+  const trainable = parameters.reduce(
+    (sum, { name, tensor }) => sum + (reached.has(name) ? sizeOf(tensor.dims) : 0),
+    0,
+  );
   return { trainable, ungradable };
 }

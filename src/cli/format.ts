@@ -21,3 +21,13 @@ export const formatDims = (dims: readonly Dim[] | undefined): string =>
 /** `3 images skipped`, or nothing. */
 export const formatSkipped = (count: number): string =>
   count === 0 ? "" : `\n${formatCount(count)} ${count === 1 ? "image" : "images"} skipped: could not be read`;
+
+/** Records of one shape as CSV, keys as the header. Source: RFC 4180. */
+export function formatCsv(records: readonly Readonly<Record<string, unknown>>[]): string {
+  const quote = (value: unknown): string => {
+    const text = String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const rows = [Object.keys(records[0] ?? {}), ...records.map((record) => Object.values(record))];
+  return rows.map((row) => `${row.map(quote).join(",")}\n`).join("");
+}

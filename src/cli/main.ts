@@ -11,7 +11,9 @@ for (const name of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 // A reader that closes the pipe early (`limber inspect m.onnx | head`) is no failure.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failure));
+process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+  process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failure),
+);
 
 process.exitCode = await runCli(process.argv.slice(2), {
   stdout: process.stdout,

@@ -3,7 +3,12 @@ import { readFile } from "node:fs/promises";
 import { LimberError } from "../base/index.js";
 import type { Model, ValueInfo } from "../graph/index.js";
 import { fileError, readModelFile } from "../run/node.js";
-import { type PartialPreprocessing, type Preprocessing, PREPROCESSING_PRESETS, resolvePreprocessing } from "../vision/index.js";
+import {
+  type PartialPreprocessing,
+  type Preprocessing,
+  PREPROCESSING_PRESETS,
+  resolvePreprocessing,
+} from "../vision/index.js";
 import type { Flags, FlagValues, Surroundings } from "./command.js";
 import { formatDims } from "./format.js";
 
@@ -18,12 +23,22 @@ const PRESETS = Object.keys(PREPROCESSING_PRESETS) as (keyof typeof PREPROCESSIN
 export const PREPROCESSING_FLAGS = {
   preset: { kind: "text", choices: PRESETS, value: "name", help: "a known recipe; other flags win over its fields" },
   size: { kind: "dims", value: "HxW", help: "height and width of the input, or one number for both" },
-  scale: { kind: "number", fraction: true, help: "factor on levels 0 to 255, before mean and deviation (1/255 = 0.00392156862745098)" },
+  scale: {
+    kind: "number",
+    fraction: true,
+    help: "factor on levels 0 to 255, before mean and deviation (1/255 = 0.00392156862745098)",
+  },
   mean: { kind: "numbers", help: "mean of the scaled levels, one for all channels or one for each" },
   std: { kind: "numbers", help: "deviation of the scaled levels, one for all channels or one for each" },
   color: { kind: "text", choices: ["RGB", "BGR", "GRAY"], value: "order", help: "order of the channels" },
   resize: { kind: "text", choices: ["stretch", "shortest", "none"], value: "how", help: "how pictures come to size" },
-  cropRatio: { kind: "number", fraction: true, minimum: 0, maximum: 1, help: "share that --resize shortest keeps of the scaled picture" },
+  cropRatio: {
+    kind: "number",
+    fraction: true,
+    minimum: 0,
+    maximum: 1,
+    help: "share that --resize shortest keeps of the scaled picture",
+  },
 } as const satisfies Flags;
 
 export type ModelFlags = FlagValues<typeof MODEL_FLAGS>;
@@ -31,7 +46,6 @@ export type PreprocessingFlags = FlagValues<typeof PREPROCESSING_FLAGS>;
 
 /** A classifier from a file and how to feed it. */
 export interface OpenModel {
-  readonly path: string;
   readonly model: Model;
   readonly preprocessing: Preprocessing;
   /** Images per run: what was asked for, or what the model fixes. */
@@ -47,12 +61,12 @@ export async function openClassifier(
   context: Pick<Surroundings, "note">,
 ): Promise<OpenModel> {
   const model = await readModelFile(path, { allowExternalData: flags.externalData });
-  return describeClassifier(path, model, flags, context);
+  return prepareClassifier(path, model, flags, context);
 }
 
 /** The same for a model that is in memory already; `path` is where its sidecar would be. */
-export async function describeClassifier(
-  path: string,
+export async function prepareClassifier(
+  path: string | undefined,
   model: Model,
   flags: PreprocessingFlags & { readonly batch: number },
   { note }: Pick<Surroundings, "note">,
@@ -69,7 +83,7 @@ export async function describeClassifier(
   const batchSize = typeof fixed === "number" ? fixed : flags.batch;
   if (batchSize !== flags.batch) note(`warning: the model fixes its batch, images come ${batchSize} at a time`);
   const outputs = model.graph.outputs[0]?.dims?.[1];
-  return { path, model, preprocessing, batchSize, outputs: typeof outputs === "number" ? outputs : undefined };
+  return { model, preprocessing, batchSize, outputs: typeof outputs === "number" ? outputs : undefined };
 }
 
 /** Throws: `config.invalid` unless the model takes one tensor and gives scores per class. */
@@ -84,11 +98,15 @@ function imageInputOf({ graph }: Model): ValueInfo {
   const dims = output?.dims;
   if (output && (!dims || (dims.length >= 2 && dims.slice(2).every((size) => size === 1)))) return input;
   const got = output ? `"${output.name}" ${formatDims(dims)}` : "none";
-  throw new LimberError("config.invalid", `model: a classifier whose first output is [N,K], got ${got}; other tasks cannot be evaluated yet`);
+  throw new LimberError(
+    "config.invalid",
+    `model: a classifier whose first output is [N,K], got ${got}; other tasks cannot be evaluated yet`,
+  );
 }
 
 function preprocessingOf({ size, ...given }: PreprocessingFlags): PartialPreprocessing {
-  if (size && size.length > 2) throw new LimberError("config.invalid", `--size: HxW or one number, got ${size.join("x")}`);
+  if (size && size.length > 2)
+    throw new LimberError("config.invalid", `--size: HxW or one number, got ${size.join("x")}`);
   const [height, width = height] = size ?? [];
   const { preset, scale, mean, std, color, resize, cropRatio } = given;
   return { preset, height, width, scale, mean: mean && [...mean], std: std && [...std], color, resize, cropRatio };
@@ -97,7 +115,9 @@ function preprocessingOf({ size, ...given }: PreprocessingFlags): PartialPreproc
 /** SHA-256 of a file, in hex. Throws: `io.not-found`, `io.failed`. */
 export async function hashFile(path: string): Promise<string> {
   try {
-    return createHash("sha256").update(await readFile(path)).digest("hex");
+    return createHash("sha256")
+      .update(await readFile(path))
+      .digest("hex");
   } catch (cause) {
     throw fileError(`model file "${path}"`, cause);
   }

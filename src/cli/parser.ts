@@ -1,12 +1,17 @@
 import { Argument as CommanderArgument, Command as Commander, InvalidArgumentError, Option } from "commander";
-import type { Command, Flag, Flags, Surroundings } from "./command.js";
+import type { Command, Flag, Flags, FlagValues } from "./command.js";
 import { VERSION } from "./version.js";
 
 /** Flags that every command takes, before or after its name. */
 export const GLOBAL_FLAGS = {
   json: { kind: "boolean", help: "print one JSON object on stdout instead of text" },
   seed: { kind: "number", minimum: 0, maximum: 2 ** 32 - 1, default: 0, help: "seed of everything random" },
-  threads: { kind: "number", minimum: 1, maximum: 1024, help: "threads of one operator (default: half of the processors)" },
+  threads: {
+    kind: "number",
+    minimum: 1,
+    maximum: 1024,
+    help: "threads of one operator (default: half of the processors)",
+  },
   quiet: { kind: "boolean", help: "no progress and no notes on stderr" },
   verbose: { kind: "boolean", help: "print the stack of an error" },
 } as const satisfies Flags;
@@ -15,11 +20,12 @@ export const GLOBAL_FLAGS = {
 export interface Parsed {
   readonly command: Command;
   readonly args: Readonly<Record<string, string | undefined>>;
-  /** Those of the command and the global ones. */
   readonly flags: Readonly<Record<string, unknown>>;
+  readonly global: FlagValues<typeof GLOBAL_FLAGS>;
 }
 
 export interface ParserOutput {
+  /** Help and version. */
   out(text: string): void;
 }
 
@@ -40,7 +46,7 @@ export function parseCommandLine(
     .helpCommand("help [command]", "print the help of a command")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
-    .configureOutput({ writeOut: out, writeErr: out, outputError: () => undefined });
+    .configureOutput({ writeOut: out, writeErr: () => undefined, outputError: () => undefined });
   addFlags(program, GLOBAL_FLAGS);
   for (const command of commands) {
     const sub = program.command(command.name).summary(command.summary).description(`${command.summary}.`);
@@ -50,18 +56,33 @@ export function parseCommandLine(
     addFlags(sub, command.flags);
     sub.addHelpText("after", `\nExamples:\n${command.examples.map((line) => `  $ limber ${line}`).join("\n")}`);
     sub.action((...received: unknown[]) => {
-      const args = Object.fromEntries(Object.keys(command.args).map((name, i) => [name, received[i] as string | undefined]));
-      parsed = { command, args, flags: withBooleans(command, sub.optsWithGlobals()) };
+      const args = Object.fromEntries(
+        Object.keys(command.args).map((name, i) => [name, received[i] as string | undefined]),
+      );
+      checkRequired(sub, command.flags);
+      const values = sub.optsWithGlobals<Record<string, unknown>>();
+      parsed = { command, args, flags: pick(command.flags, values), global: pick(GLOBAL_FLAGS, values) };
     });
   }
   program.parse(argv, { from: "user" });
   return parsed;
 }
 
-/** Flags that take nothing are false when absent. */
-function withBooleans(command: Command, values: Record<string, unknown>): Record<string, unknown> {
-  const all = Object.entries<Flag>({ ...GLOBAL_FLAGS, ...command.flags });
-  return Object.fromEntries(all.map(([name, { kind }]) => [name, values[name] ?? (kind === "boolean" ? false : undefined)]));
+/** The values of some flags; those that take nothing are false when absent. */
+function pick<F extends Flags>(flags: F, values: Readonly<Record<string, unknown>>): FlagValues<F> {
+  const entries = Object.entries(flags).map(([name, { kind }]) => [
+    name,
+    values[name] ?? (kind === "boolean" ? false : undefined),
+  ]);
+  return Object.fromEntries(entries) as FlagValues<F>;
+}
+
+/** After parsing, so that a misspelt flag is named before one that is missing because of it. */
+function checkRequired(command: Commander, flags: Flags): void {
+  for (const [name, flag] of Object.entries(flags)) {
+    if (flag.required && command.getOptionValue(name) === undefined)
+      command.error(`--${kebab(name)} <${valueNameOf(flag)}> expected, got none`);
+  }
 }
 
 const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -80,14 +101,16 @@ const VALUE_NAMES: Record<Flag["kind"], string> = {
   pairs: "key=value",
 };
 
+const valueNameOf = ({ value, kind }: Flag): string => value ?? VALUE_NAMES[kind];
+
 function toOption(name: string, flag: Flag): Option {
-  const { kind, help, choices } = flag;
+  const { kind, choices } = flag;
+  const help = flag.required ? `${flag.help} (required)` : flag.help;
   if (kind === "boolean") return new Option(`--${name}`, help);
-  const option = new Option(`--${name} <${flag.value ?? VALUE_NAMES[kind]}>`, help);
+  const option = new Option(`--${name} <${valueNameOf(flag)}>`, help);
   if (choices) option.choices(choices);
   else option.argParser((text: string, previous: unknown) => parseValue(flag, text, previous));
   if (flag.default !== undefined) option.default(flag.default);
-  if (flag.required) option.makeOptionMandatory();
   return option;
 }
 
@@ -117,7 +140,8 @@ function splitList(text: string): string[] {
 
 function parseNumber({ fraction, minimum = -Infinity, maximum = Infinity }: Flag, text: string): number {
   const value = text.trim() === "" ? NaN : Number(text);
-  if (Number.isFinite(value) && (fraction ?? Number.isInteger(value)) && value >= minimum && value <= maximum) return value;
+  if (Number.isFinite(value) && (fraction ?? Number.isInteger(value)) && value >= minimum && value <= maximum)
+    return value;
   const bounds = [
     Number.isFinite(minimum) && `at least ${minimum}`,
     Number.isFinite(maximum) && `at most ${maximum}`,
@@ -131,11 +155,4 @@ function parsePair(text: string): Record<string, string | number | boolean> {
   const value = text.slice(at + 1);
   const literal = value === "true" ? true : value === "false" ? false : value.trim() === "" ? value : Number(value);
   return { [text.slice(0, at)]: Number.isNaN(literal) ? value : literal };
-}
-
-/** The global flags with their types. */
-export interface GlobalValues extends Pick<Surroundings, "seed" | "threads"> {
-  readonly json: boolean;
-  readonly quiet: boolean;
-  readonly verbose: boolean;
 }

@@ -2,7 +2,7 @@ import { CommanderError } from "commander";
 import { type ErrorCode, isLimberError, LimberError } from "../base/index.js";
 import { type Command, EXIT, type ExitCode } from "./command.js";
 import { COMMANDS } from "./commands/index.js";
-import { type GlobalValues, type Parsed, parseCommandLine } from "./parser.js";
+import { type Parsed, parseCommandLine } from "./parser.js";
 import { createReporter, type TextSink } from "./progress.js";
 
 /** Everything that a command line touches outside of itself. */
@@ -29,13 +29,13 @@ export async function runCli(
     return fail(toLimberError(error), io, { json: argv.includes("--json"), verbose: argv.includes("--verbose") });
   }
   if (!parsed) return EXIT.ok;
-  const global = parsed.flags as unknown as GlobalValues;
+  const { command, global } = parsed;
   const reporter = createReporter(io.stderr, { isTTY: io.isTTY, quiet: global.quiet });
   try {
     const { seed, threads } = global;
     const { onProgress, note } = reporter;
     const { signal, env } = io;
-    const { json, text, exitCode } = await parsed.command.run({
+    const { json, text, exitCode } = await command.run({
       ...{ args: parsed.args as Record<string, string>, flags: parsed.flags as Record<string, never> },
       ...{ seed, threads, signal, env, onProgress, note },
     });
@@ -54,7 +54,7 @@ function exitCodeOf(code: ErrorCode): ExitCode {
   return code === "config.invalid" ? EXIT.usage : EXIT.failure;
 }
 
-function fail(error: LimberError, io: CliIo, { json, verbose }: Pick<GlobalValues, "json" | "verbose">): ExitCode {
+function fail(error: LimberError, io: CliIo, { json, verbose }: Pick<Parsed["global"], "json" | "verbose">): ExitCode {
   if (json) io.stdout.write(`${JSON.stringify({ error })}\n`);
   const colour = io.isTTY && !io.env.NO_COLOR;
   io.stderr.write(`${colour ? "\x1b[31mlimber:\x1b[39m" : "limber:"} ${error.message} (${error.code})\n`);
@@ -81,7 +81,14 @@ function usageError(error: CommanderError): LimberError {
     return new LimberError("config.invalid", "command line: a command, got none; `limber --help` lists them");
   }
   const [problem = "", hint] = error.message.replace(/^error: /, "").split("\n");
-  const next = hint ? hint.replace(/^\(Did you mean (.*)\?\)$/, "did you mean $1?") : "`limber --help` lists what there is";
+  const next = hint
+    ? hint.replace(/^\(Did you mean (.*)\?\)$/, "did you mean $1?")
+    : "`limber --help` lists what there is";
   const reason = error.code.replace("commander.", "");
-  return new LimberError("config.invalid", `command line: ${problem.replace(/\.$/, "")}; ${next}`, { reason }, { cause: error });
+  return new LimberError(
+    "config.invalid",
+    `command line: ${problem.replace(/\.$/, "")}; ${next}`,
+    { reason },
+    { cause: error },
+  );
 }

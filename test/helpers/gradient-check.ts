@@ -1,7 +1,14 @@
 import { isFloat, Random, sizeOf, type Tensor, tensorOf } from "../../src/base/index.js";
 import { backward } from "../../src/graph/autodiff/index.js";
 import { attributesOf, type Graph, type Model, type TensorType } from "../../src/graph/ir/index.js";
-import { catalog, Emitter, inferNode, type OpType, type ReferenceTensor, toReference } from "../../src/graph/ops/index.js";
+import {
+  catalog,
+  Emitter,
+  inferNode,
+  type OpType,
+  type ReferenceTensor,
+  toReference,
+} from "../../src/graph/ops/index.js";
 import { evaluate } from "../../src/graph/reference/index.js";
 import type { OpCase } from "./op-cases/index.js";
 import { modelOf } from "./op-cases/model.js";
@@ -19,19 +26,25 @@ export interface GradientProblem {
 export interface ProblemOptions {
   /** Positions of outputs that the loss reads; all float ones when absent. */
   readonly outputs?: readonly number[];
-  /** Whether float scalars (exponents, bounds) are constants of the graph rather than inputs. */
+  /** Whether float scalars after the first input (exponents, bounds) are constants of the graph rather than inputs. */
   readonly constantScalars?: boolean;
 }
 
 /** Inputs that set the form of an op although they are floats. */
 const FORM_INPUTS = ["roi", "scales", "ratio"];
 
-export function gradientProblem(op: OpType, opCase: OpCase, seed: number, options: ProblemOptions = {}): GradientProblem {
+export function gradientProblem(
+  op: OpType,
+  opCase: OpCase,
+  seed: number,
+  options: ProblemOptions = {},
+): GradientProblem {
   const { model, node, feeds } = modelOf(op, opCase);
   const opset = model.opsets.get("")!;
   const isConstant = (name: string, { dtype, dims }: Tensor): boolean => {
     const spec = catalog[op].inputs[node.inputs.indexOf(name)]?.replace("?", "") ?? "";
-    return !isFloat(dtype) || FORM_INPUTS.includes(spec) || (options.constantScalars === true && dims.length === 0);
+    const scalar = options.constantScalars === true && dims.length === 0 && name !== node.inputs[0];
+    return !isFloat(dtype) || FORM_INPUTS.includes(spec) || scalar;
   };
   const constants = new Map([...feeds].filter(([name, tensor]) => isConstant(name, tensor)));
   const variables = new Map([...feeds].filter(([name]) => !constants.has(name)));
@@ -58,17 +71,23 @@ export function gradientProblem(op: OpType, opCase: OpCase, seed: number, option
     const type = types.get(name)!;
     if (!isFloat(type.dtype) || !(options.outputs?.includes(i) ?? true)) return [];
     const output = emit.value(name, type);
-    const values = tensorOf(type.dtype, output.dims, Array.from({ length: sizeOf(output.dims) }, () => random.uniform(-1, 1)));
+    const values = tensorOf(
+      type.dtype,
+      output.dims,
+      Array.from({ length: sizeOf(output.dims) }, () => random.uniform(-1, 1)),
+    );
     weights.set(name, toReference(values));
     return [emit.cast(emit.sumAll(emit.mul(output, emit.tensor(values))), "float32")];
   });
   const loss = terms.reduce((a, b) => emit.add(a, b));
   const found = backward(emit.appendTo(graph), { loss: loss.name, wrt: [...variables.keys()], emit });
   // A gradient may be a value that has another role too (dY itself): each gets a name of its own.
-  const gradients = new Map([...variables.keys()].map((name) => {
-    const gradient = found.get(name);
-    return [name, gradient && emit.node("Identity", [gradient])[0]] as const;
-  }));
+  const gradients = new Map(
+    [...variables.keys()].map((name) => {
+      const gradient = found.get(name);
+      return [name, gradient && emit.node("Identity", [gradient])[0]] as const;
+    }),
+  );
   const outputs = [...gradients.values()].filter((value) => value !== undefined);
   return {
     model: { ...model, graph: emit.appendTo(graph, outputs) },
@@ -91,7 +110,10 @@ const DIRECTIONS = 2;
  * single elements of each input and along some random directions through all of them. Relative to the largest element
  * of the gradient, or to 1 where that is smaller.
  */
-export function findGradientMismatch({ model, feeds, gradients, weights }: GradientProblem, seed: number): Mismatch | undefined {
+export function findGradientMismatch(
+  { model, feeds, gradients, weights }: GradientProblem,
+  seed: number,
+): Mismatch | undefined {
   const random = new Random(seed);
   const exact = new Map([...feeds].map(([name, tensor]) => [name, toReference(tensor)]));
   const computed = evaluate(model, exact);
@@ -129,4 +151,3 @@ function directions(length: number, random: Random): Float64Array[] {
   });
   return [...single, ...dense];
 }
-

@@ -1,4 +1,4 @@
-import { basename } from "node:path";
+import { basename, join } from "node:path";
 import {
   accuracyOf,
   adapt,
@@ -12,14 +12,21 @@ import {
 import { writeFileAtomic } from "../../run/node.js";
 import { defineCommand } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, layOutStream, openData } from "../data.js";
-import { formatCount, formatShare, formatSkipped, formatTable } from "../format.js";
+import { createFolder } from "../files.js";
+import { formatCount, formatCsv, formatShare, formatSkipped, formatTable } from "../format.js";
 import { hashFile, MODEL_FLAGS, openClassifier, PREPROCESSING_FLAGS, threadsOf } from "../model.js";
 import { publishModel, stampModel } from "../publish.js";
 
 /** Flags that are options of a method; each method takes those that it knows. */
 const METHOD_FLAGS = {
   prior: { kind: "number", fraction: true, minimum: 0, help: "bn: weight of the source statistics, in samples" },
-  sourceWeight: { kind: "number", fraction: true, minimum: 0, maximum: 1, help: "bn: weight of the source statistics, as a share" },
+  sourceWeight: {
+    kind: "number",
+    fraction: true,
+    minimum: 0,
+    maximum: 1,
+    help: "bn: weight of the source statistics, as a share",
+  },
   lr: { kind: "number", fraction: true, minimum: 0, help: "tent, finetune: learning rate" },
   optimizer: { kind: "text", choices: ["adam", "sgd"], value: "name", help: "tent, finetune: optimizer" },
   scope: { kind: "text", value: "what", help: "finetune: all, norm, head or from=<node>" },
@@ -38,12 +45,25 @@ export const adaptCommand = defineCommand({
     ...DATA_FLAGS,
     method: { kind: "text", value: "name", required: true, help: methodNames.join(", ") },
     ...METHOD_FLAGS,
-    labelled: { kind: "number", minimum: 1, default: 64, help: "finetune: how many images of each domain have a label" },
+    labelled: {
+      kind: "number",
+      minimum: 1,
+      default: 64,
+      help: "finetune: how many images of each domain have a label",
+    },
     batch: { kind: "number", minimum: 1, default: 32, help: "images per step" },
-    stream: { kind: "text", value: "visits", help: "order of the domains: clean,fog*2,clean:100 (name, *times, :images)" },
+    stream: {
+      kind: "text",
+      value: "visits",
+      help: "order of the domains: clean,fog*2,clean:100 (name, *times, :images)",
+    },
     continual: { kind: "boolean", help: "go on from domain to domain instead of starting each from the source" },
-    output: { kind: "text", value: "file", help: "write the model as it is after the last domain (default: write nothing)" },
-    report: { kind: "text", value: "file", help: "write the object that --json prints to a file too" },
+    output: {
+      kind: "text",
+      value: "file",
+      help: "write the model as it is after the last domain (default: write nothing)",
+    },
+    runDir: { kind: "text", value: "folder", help: "write result.json (what --json prints) and results.csv there" },
     ...PREPROCESSING_FLAGS,
     ...MODEL_FLAGS,
   },
@@ -59,8 +79,7 @@ export const adaptCommand = defineCommand({
     const dataset = await openData(flags, context, { ...opened, split: "test", worldSamples: 500 });
     const { preprocessing, batchSize } = opened;
     const { seed, signal, onProgress } = context;
-    const domains =
-      flags.stream === undefined ? dataset.domains : layOutStream(dataset, flags.stream, batchSize, seed);
+    const domains = flags.stream === undefined ? dataset.domains : layOutStream(dataset, flags.stream, batchSize, seed);
     const { domains: reports, model } = await adapt(opened.model, domains, {
       ...{ method, methodOptions, preprocessing, batchSize, seed, signal, onProgress, ...threadsOf(context) },
       ...{ labelled: flags.labelled, continual: flags.continual, onSkipped: createSkipNotes(context.note) },
@@ -69,15 +88,26 @@ export const adaptCommand = defineCommand({
     if (flags.output !== undefined) {
       const { onlineAccuracy, afterAccuracy, sourceAccuracy } = totals;
       const origin = {
-        ...{ command: "adapt", parent: await hashFile(args.model), method: method.name, options: methodOptions, seed, preprocessing },
+        ...{
+          command: "adapt",
+          parent: await hashFile(args.model),
+          method: method.name,
+          options: methodOptions,
+          seed,
+          preprocessing,
+        },
         data: `${basename(flags.data)}: ${domains.map(({ name }) => name).join(", ")}`,
         metrics: { onlineAccuracy, afterAccuracy, sourceAccuracy },
       };
       const probe = domains.at(-1)!;
-      await publishModel(flags.output, stampModel(model, origin, context.env), { ...opened, ...threadsOf(context), probe });
+      await publishModel(flags.output, stampModel(model, origin, context.env), {
+        ...opened,
+        ...threadsOf(context),
+        probe,
+      });
     }
     const json = { method: method.name, ...totals, output: flags.output ?? null, domains: reports.map(describeDomain) };
-    if (flags.report !== undefined) await writeFileAtomic(flags.report, `${JSON.stringify(json, undefined, 2)}\n`);
+    if (flags.runDir !== undefined) await writeRun(flags.runDir, json);
     return { json, text: formatReport(json, flags.output) };
   },
 });
@@ -85,9 +115,20 @@ export const adaptCommand = defineCommand({
 type MethodFlags = { readonly [K in keyof typeof METHOD_FLAGS]?: unknown };
 
 /** Only what was given: a method refuses options that it does not know. */
-function methodOptionsOf({ prior, sourceWeight, lr, optimizer, scope, epochs, option }: MethodFlags): Record<string, unknown> {
+function methodOptionsOf({
+  prior,
+  sourceWeight,
+  lr,
+  optimizer,
+  scope,
+  epochs,
+  option,
+}: MethodFlags): Record<string, unknown> {
   const named = { prior, sourceWeight, learningRate: lr, optimizer, scope, epochs };
-  return { ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)), ...(option as object | undefined) };
+  return {
+    ...Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined)),
+    ...(option as object | undefined),
+  };
 }
 
 const describeDomain = ({ name, source, online, after, adaptSeconds, steps, refused }: DomainReport) => ({
@@ -98,13 +139,23 @@ const describeDomain = ({ name, source, online, after, adaptSeconds, steps, refu
 
 /** All domains together, every image counted once. */
 function summarize(reports: readonly DomainReport[]) {
-  const tally = (key: "online" | "after" | "source"): Tally => reports.map((r) => r[key]).reduce(addTallies, EMPTY_TALLY);
+  const tally = (key: "online" | "after" | "source"): Tally =>
+    reports.map((r) => r[key]).reduce(addTallies, EMPTY_TALLY);
   const sum = (key: "adaptSeconds" | "steps" | "refused"): number => reports.reduce((total, r) => total + r[key], 0);
   return {
     ...{ onlineAccuracy: accuracyOf(tally("online")), afterAccuracy: accuracyOf(tally("after")) },
     ...{ sourceAccuracy: accuracyOf(tally("source")), adaptSeconds: sum("adaptSeconds"), steps: sum("steps") },
     ...{ refused: sum("refused"), skipped: tally("online").skipped },
   };
+}
+
+async function writeRun(
+  folder: string,
+  result: { readonly domains: readonly Record<string, unknown>[] },
+): Promise<void> {
+  await createFolder(folder);
+  await writeFileAtomic(join(folder, "result.json"), `${JSON.stringify(result, undefined, 2)}\n`);
+  await writeFileAtomic(join(folder, "results.csv"), formatCsv(result.domains));
 }
 
 type Row = Omit<ReturnType<typeof describeDomain>, "total" | "name">;
@@ -118,7 +169,13 @@ function formatReport(
     ...[formatCount(row.steps), `${row.adaptSeconds.toFixed(2)} s`],
   ];
   const rows = [...domains.map((row) => cells(row.name, row)), cells("all", all)];
-  const refused = all.refused === 0 ? "" : `\n${formatCount(all.refused)} steps refused: a loss or gradient was not finite`;
+  const refused =
+    all.refused === 0 ? "" : `\n${formatCount(all.refused)} steps refused: a loss or gradient was not finite`;
   const written = output === undefined ? "" : `\nwritten: ${output}`;
-  return formatTable(["domain", "source", "online", "after", "steps", "time"], rows) + refused + formatSkipped(all.skipped) + written;
+  return (
+    formatTable(["domain", "source", "online", "after", "steps", "time"], rows) +
+    refused +
+    formatSkipped(all.skipped) +
+    written
+  );
 }

@@ -16,7 +16,10 @@ export const evalCommand = defineCommand({
     ...PREPROCESSING_FLAGS,
     ...MODEL_FLAGS,
   },
-  examples: ["eval model.onnx --data photos/ --preset imagenet", "eval model.onnx --data world:day,night --limit 500 --json"],
+  examples: [
+    "eval model.onnx --data photos/ --preset imagenet",
+    "eval model.onnx --data world:day,night --limit 500 --json",
+  ],
   async run({ args, flags, ...context }) {
     const opened = await openClassifier(args.model, flags, context);
     const dataset = await openData(flags, context, { ...opened, split: "test", worldSamples: 1000 });

@@ -24,8 +24,14 @@ export const inspect = defineCommand({
 
 function formatDescription(model: ModelDescription): string {
   const border = (title: string, list: readonly Border[]): string[] =>
-    list.map(({ name, dtype, dims }, i) => `${i === 0 ? title.padEnd(11) : " ".repeat(11)}${name}  ${dtype} ${formatDims(dims)}`);
-  const least = model.unknownShapes === 0 ? "" : ` at least: ${formatCount(model.unknownShapes)} nodes have an unknown shape, give --input`;
+    list.map(
+      ({ name, dtype, dims }, i) =>
+        `${i === 0 ? title.padEnd(11) : " ".repeat(11)}${name}  ${dtype} ${formatDims(dims)}`,
+    );
+  const least =
+    model.unknownShapes === 0
+      ? ""
+      : ` at least: ${formatCount(model.unknownShapes)} nodes have an unknown shape, give --input`;
   const lines = [
     ...border("inputs", model.inputs),
     ...border("outputs", model.outputs),
@@ -35,7 +41,10 @@ function formatDescription(model: ModelDescription): string {
     `trainable  ${formatCount(model.trainable)}`,
     `MACs       ${formatCount(model.macs)}${least}`,
     "",
-    formatTable(["op", "count"], Object.entries(model.ops).map(([op, count]) => [op, formatCount(count)])),
+    formatTable(
+      ["op", "count"],
+      Object.entries(model.ops).map(([op, count]) => [op, formatCount(count)]),
+    ),
   ];
   if (model.ungradable.length > 0) {
     lines.push("", "no gradient passes these nodes:");

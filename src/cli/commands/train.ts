@@ -1,12 +1,214 @@
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
 import { accuracyOf, type EpochReport, train } from "../../adapt/index.js";
-import { isLimberError, LimberError } from "../../base/index.js";
-import { buildNetwork, type Model, NETWORKS } from "../../graph/index.js";
-import { fileError, readModelFile, writeFileAtomic } from "../../run/node.js";
-import { joinDomains, PREPROCESSING_KEY } from "../../vision/index.js";
+import { LimberError } from "../../base/index.js";
+import { buildNetwork, NETWORKS } from "../../graph/index.js";
+import { fileError, writeFileAtomic } from "../../run/node.js";
+import { type Dataset, type Domain, joinDomains } from "../../vision/index.js";
 import { defineCommand, type FlagValues } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
-import { formatShare, formatSkipped } from "../format.js";
-import { describeClassifier, hashFile, MODEL_FLAGS, PREPROCESSING_FLAGS, threadsOf } from "../model.js";
+import { formatShare, formatSkipped, formatTable } from "../format.js";
+import {
+  hashFile,
+  MODEL_FLAGS,
+  openClassifier,
+  type OpenModel,
+  prepareClassifier,
+  PREPROCESSING_FLAGS,
+  threadsOf,
+} from "../model.js";
 import { publishModel, stampModel } from "../publish.js";
+
+const TRAIN_FLAGS = {
+  network: {
+    kind: "text",
+    value: "name",
+    help: `train from scratch: ${Object.keys(NETWORKS).join(", ")}; input side by --size, default 32`,
+  },
+  width: {
+    kind: "number",
+    fraction: true,
+    minimum: 0.05,
+    maximum: 16,
+    default: 1,
+    help: "network: factor on every channel count",
+  },
+  ...DATA_FLAGS,
+  validation: { kind: "text", value: "path", help: "data to measure on after each epoch" },
+  validationDomains: { kind: "list", help: "only these domains of it" },
+  epochs: { kind: "number", minimum: 1, default: 10, help: "passes over the data" },
+  batch: { kind: "number", minimum: 1, default: 64, help: "images per step" },
+  lr: {
+    kind: "number",
+    fraction: true,
+    minimum: 0,
+    help: "learning rate at the start of the cosine (default: 0.05 for sgd, else 0.001)",
+  },
+  optimizer: { kind: "text", choices: ["sgd", "adam", "adamw"], value: "name", default: "sgd", help: "optimizer" },
+  weightDecay: { kind: "number", fraction: true, minimum: 0, help: "weight decay (default: by optimizer)" },
+  smoothing: { kind: "number", fraction: true, minimum: 0, maximum: 0.5, default: 0, help: "label smoothing" },
+  flip: { kind: "boolean", help: "mirror every second image; not for digits or text" },
+  shift: { kind: "number", minimum: 0, default: 0, help: "shift images by up to this many pixels" },
+  output: {
+    kind: "text",
+    value: "file",
+    required: true,
+    help: "where the trained model goes; checkpoints go to <file>.checkpoint",
+  },
+  resume: { kind: "boolean", help: "go on from <file>.checkpoint, to the same bytes as without the stop" },
+  ...PREPROCESSING_FLAGS,
+  ...MODEL_FLAGS,
+} as const;
+
+type TrainFlags = FlagValues<typeof TRAIN_FLAGS>;
+
+/** `train [model]`: a classifier from labelled images, starting from a file or from nothing. */
+export const trainCommand = defineCommand({
+  name: "train",
+  summary: "Train a classifier on labelled images, from a file or from scratch",
+  args: { model: { help: "an .onnx file to start from; or give --network", optional: true } },
+  flags: TRAIN_FLAGS,
+  examples: [
+    "train --network resnet8 --data world:day --validation world:day --epochs 12 --output day.onnx",
+    "train model.onnx --data photos/ --epochs 5 --lr 0.01 --output tuned.onnx",
+    "train model.onnx --data photos/ --epochs 5 --lr 0.01 --output tuned.onnx --resume",
+  ],
+  async run({ args, flags, ...context }) {
+    if ((args.model === undefined) === (flags.network === undefined)) {
+      throw new LimberError(
+        "config.invalid",
+        "train: a model file or --network, got " + (args.model ? "both" : "neither"),
+      );
+    }
+    const { seed, signal, onProgress, note } = context;
+    const fromFile = args.model === undefined ? undefined : await openClassifier(args.model, flags, context);
+    const preprocessing = fromFile?.preprocessing ?? sideOf(flags);
+    const reading = { preprocessing, outputs: fromFile?.outputs };
+    const dataset = await openData(flags, context, { ...reading, split: "train", worldSamples: 6000 });
+    const opened = fromFile ?? (await createNetwork(flags, dataset, seed, note));
+    const checkpoint = `${flags.output}.checkpoint`;
+    const data = asOneDomain(dataset);
+    const onEpoch = (report: EpochReport): void => note(describeEpoch(report, flags.epochs));
+    const result = await train(opened.model, data, {
+      ...{ ...opened, seed, signal, onProgress, onEpoch, ...threadsOf(context), onSkipped: createSkipNotes(note) },
+      ...{ epochs: flags.epochs, optimizer: flags.optimizer, smoothing: flags.smoothing },
+      ...(flags.lr !== undefined && { learningRate: flags.lr }),
+      ...(flags.weightDecay !== undefined && { weightDecay: flags.weightDecay }),
+      augment: { flip: flags.flip, shift: flags.shift },
+      validation: await openValidation(flags, context, reading),
+      onCheckpoint: (bytes) => writeFileAtomic(checkpoint, bytes),
+      resume: flags.resume ? await readCheckpoint(checkpoint) : undefined,
+    });
+    const epochs = result.epochs.map(summarizeEpoch);
+    const last = epochs.at(-1) ?? { accuracy: null, loss: null, validationAccuracy: null };
+    const { accuracy, loss, validationAccuracy } = last;
+    const origin = {
+      ...{ command: "train", method: flags.network ?? "train", seed, preprocessing: opened.preprocessing },
+      parent: args.model === undefined ? undefined : await hashFile(args.model),
+      options: optionsOf(flags),
+      data: `${basename(flags.data)}: ${data.samples} images`,
+      metrics: { accuracy, loss, validationAccuracy },
+    };
+    const model = stampModel(result.model, origin, context.env);
+    await publishModel(flags.output, model, { ...opened, ...threadsOf(context), probe: data });
+    await rm(checkpoint, { force: true });
+    const skipped = Math.max(0, ...result.epochs.map(({ training }) => training.skipped));
+    return {
+      json: {
+        network: flags.network ?? null,
+        loss,
+        accuracy,
+        validationAccuracy,
+        skipped,
+        output: flags.output,
+        epochs,
+      },
+      text: `${formatEpochs(epochs)}${formatSkipped(skipped)}\nwritten: ${flags.output}`,
+    };
+  },
+});
+
+/** Throws: `config.invalid` unless the size is that of a square. */
+function sideOf({ size = [32] }: TrainFlags): { width: number; height: number } {
+  const [height = 32, width = height] = size;
+  if (width === height && size.length <= 2) return { width, height };
+  throw new LimberError("config.invalid", `--size: one number for a built network, got ${size.join("x")}`);
+}
+
+function createNetwork(
+  flags: TrainFlags,
+  { classes }: Dataset,
+  seed: number,
+  note: (line: string) => void,
+): Promise<OpenModel> {
+  const { width: imageSize } = sideOf(flags);
+  const model = buildNetwork(flags.network!, { imageSize, classes: classes.length, width: flags.width, seed });
+  return prepareClassifier(undefined, model, { ...flags, preset: flags.preset ?? "cifar" }, { note });
+}
+
+const asOneDomain = ({ name, domains }: Dataset): Domain =>
+  domains.length === 1 ? domains[0]! : joinDomains(name, domains);
+
+type Reading = Omit<Parameters<typeof openData>[2], "split" | "worldSamples">;
+
+async function openValidation(
+  { validation, validationDomains, ...flags }: TrainFlags,
+  context: Parameters<typeof openData>[1],
+  reading: Reading,
+): Promise<Domain | undefined> {
+  if (validation === undefined) return undefined;
+  const named = { ...flags, data: validation, domains: validationDomains, limit: undefined, split: undefined };
+  return asOneDomain(await openData(named, context, { ...reading, split: "validation", worldSamples: 1000 }));
+}
+
+async function readCheckpoint(path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (cause) {
+    throw fileError(`checkpoint "${path}"`, cause);
+  }
+}
+
+/** What the run depended on, to be written into the model. */
+function optionsOf({
+  network,
+  width,
+  epochs,
+  batch,
+  lr,
+  optimizer,
+  weightDecay,
+  smoothing,
+  flip,
+  shift,
+}: TrainFlags): unknown {
+  return { network, width, epochs, batch, learningRate: lr, optimizer, weightDecay, smoothing, flip, shift };
+}
+
+const summarizeEpoch = ({ epoch, loss, training, validation, refused, seconds }: EpochReport) => ({
+  ...{ epoch, loss, accuracy: accuracyOf(training) },
+  ...{ validationAccuracy: validation ? accuracyOf(validation) : null, refused, seconds },
+});
+
+type EpochSummary = ReturnType<typeof summarizeEpoch>;
+
+const shareOrDash = (share: number | null): string => (share === null ? "-" : formatShare(share));
+
+function describeEpoch(report: EpochReport, epochs: number): string {
+  const { epoch, loss, accuracy, validationAccuracy, seconds } = summarizeEpoch(report);
+  const validation = validationAccuracy === null ? "" : `, validation ${formatShare(validationAccuracy)}`;
+  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(4)}, accuracy ${formatShare(accuracy)}${validation}, ${seconds.toFixed(1)} s`;
+}
+
+function formatEpochs(epochs: readonly EpochSummary[]): string {
+  const rows = epochs.map(({ epoch, loss, accuracy, validationAccuracy, seconds }) => [
+    ...[
+      String(epoch),
+      loss.toFixed(4),
+      formatShare(accuracy),
+      shareOrDash(validationAccuracy),
+      `${seconds.toFixed(1)} s`,
+    ],
+  ]);
+  return formatTable(["epoch", "loss", "accuracy", "validation", "time"], rows);
+}

@@ -18,7 +18,7 @@ export function bindDims(model: Model, { inputDims = {}, batch }: Binding): Mode
   checkNames(graph.inputs, Object.keys(inputDims));
   const sizes = new Map<string, number>();
   const wanted = graph.inputs.map((input) => wantedDims(input, inputDims[input.name], batch));
-  graph.inputs.forEach((input, i) => collect(input, wanted[i]!, sizes));
+  graph.inputs.forEach((input, i) => collect(input, wanted[i], sizes));
   const named = (dim: Dim): Dim => (typeof dim === "string" ? (sizes.get(dim) ?? dim) : dim);
   const bind = <T extends TensorType>(value: T, dims = value.dims): T => ({ ...value, dims: dims?.map(named) });
   return {

@@ -135,11 +135,20 @@ describe("batches", () => {
     expect(most).toBeLessThanOrEqual(6);
   });
 
+  it("refuses a batch size of 0 and indices that the domain does not have", async () => {
+    await expect(collect(countingDomain(3), { batchSize: 0 })).rejects.toMatchObject({ code: "config.invalid" });
+    for (const index of [3, -1, 0.5]) {
+      await expect(collect(countingDomain(3), { batchSize: 1, indices: [0, index] })).rejects.toThrow(`got ${index}`);
+    }
+  });
+
   it("stops with a typed error when the signal fires, and reads nothing more", async () => {
     const controller = new AbortController();
     let reads = 0;
     const stream = batches(
-      countingDomain(1000, [], async () => void reads++),
+      countingDomain(1000, [], async () => {
+        reads++;
+      }),
       { batchSize: 4, preprocessing, signal: controller.signal },
     );
     await stream.next();

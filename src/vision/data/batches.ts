@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { sizeOf, throwIfAborted, type FloatTensor, type StopSignal } from "../../base/index.js";
+import { LimberError, sizeOf, throwIfAborted, type FloatTensor, type StopSignal } from "../../base/index.js";
 import type { Image, PixelData } from "../image/types.js";
 import { fitImage } from "../preprocess/fit.js";
 import { channelsOf, type Preprocessing } from "../preprocess/preprocessing.js";
@@ -43,10 +43,16 @@ type Loaded =
  * Every batch is full but the last: where a sample cannot be read, or holds NaN or infinity, the following ones move up. A batch is
  * empty only when no sample at all could be read. Each sample is in exactly one batch, or in `skipped` of exactly one.
  *
- * Throws: `aborted`.
+ * Throws: `aborted`, and `config.invalid` for a batch size or an index that cannot be.
  */
 export async function* batches(domain: Domain, options: BatchOptions): AsyncGenerator<Batch, void, undefined> {
   const { batchSize, preprocessing, dtype = "float32", reuse = false, signal } = options;
+  if (!Number.isSafeInteger(batchSize) || batchSize < 1) {
+    throw new LimberError(
+      "config.invalid",
+      `batch size: a whole number above 0 expected, got ${batchSize}; correct it`,
+    );
+  }
   const { width, height, layout } = preprocessing;
   const channels = channelsOf(preprocessing);
   const imageDims = layout === "NCHW" ? [channels, height, width] : [height, width, channels];
@@ -127,6 +133,12 @@ async function* loadAhead(domain: Domain, options: BatchOptions): AsyncGenerator
 /** Reads and sizes one sample; never rejects, since nobody may be waiting for it any more. */
 async function load(domain: Domain, index: number, preprocessing: Preprocessing): Promise<Loaded> {
   try {
+    if (!Number.isInteger(index) || index < 0 || index >= domain.samples) {
+      throw new LimberError(
+        "config.invalid",
+        `${domain.name}: indices from 0 to ${domain.samples - 1} expected, got ${index}; correct them`,
+      );
+    }
     const reading = await domain.read(index);
     if ("unreadable" in reading) return { index, reason: reading.unreadable };
     const fitted = await fitImage(reading.image, preprocessing);

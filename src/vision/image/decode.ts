@@ -69,7 +69,7 @@ export async function decodeImage(bytes: Uint8Array, limits: ImageLimits = IMAGE
 }
 
 /** A sharp pipeline over an image in memory. */
-export const sharpOf = (image: Image): Sharp => {
+const sharpOf = (image: Image): Sharp => {
   const { width, height, channels, data } = image;
   return sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
 };

@@ -1,40 +1,32 @@
-import { plainBytes } from "../files.js";
-import { sharpOf } from "../image/decode.js";
-import { levelsOf } from "../image/levels.js";
+import { resizeImage, type ResizeWindow } from "../image/resize.js";
 import type { Image, PixelData, Reading } from "../image/types.js";
 import type { Preprocessing } from "./preprocessing.js";
 
-const KERNELS = { nearest: "nearest", bilinear: "linear", bicubic: "cubic", lanczos: "lanczos3" } as const;
-
 /**
- * Brings an image to the size of the model's input; one with NaN or infinity in it counts as unreadable. One that already has it is passed through untouched, without a copy.
- * Shrinking averages over what it covers, as Pillow does and OpenCV's default does not. Floats that must be resized become bytes.
+ * Brings an image to the size of the model's input; one with NaN or infinity in it counts as unreadable. One that already has the
+ * size is passed through untouched, without a copy.
  */
 export async function fitImage(image: Image<PixelData>, preprocessing: Preprocessing): Promise<Reading> {
-  const { width, height, resize, cropRatio, interpolation } = preprocessing;
+  const { width, height, resize, interpolation } = preprocessing;
   if (!isFinite(image.data)) return { unreadable: "non-finite" };
   if (image.width === width && image.height === height) return { image };
-  if (resize === "none")
+  if (resize === "none") {
     return { unreadable: `${image.width}x${image.height} pixels, ${width}x${height} expected and resizing is off` };
+  }
+  const whole: ResizeWindow = { scaledWidth: width, scaledHeight: height, left: 0, top: 0, width, height };
+  const window = resize === "stretch" ? whole : centreOf(image, preprocessing);
+  return { image: await resizeImage(image, window, interpolation) };
+}
 
-  const ratio = Math.max(width / image.width, height / image.height) / cropRatio;
-  const scaled =
-    resize === "stretch"
-      ? { width, height }
-      : { width: Math.round(image.width * ratio), height: Math.round(image.height * ratio) };
-  const left = Math.round((scaled.width - width) / 2);
-  const top = Math.round((scaled.height - height) / 2);
-  let pipeline = sharpOf(levelsOf(image)).resize({
-    ...scaled,
-    fit: "fill",
-    kernel: KERNELS[interpolation],
-    fastShrinkOnLoad: false,
-  });
-  if (resize === "shortest") pipeline = pipeline.extract({ left, top, width, height });
-  const data = await (image.channels === 1 ? pipeline.toColourspace("b-w") : pipeline)
-    .raw({ depth: "uchar" })
-    .toBuffer();
-  return { image: { width, height, channels: image.channels, data: plainBytes(data) } };
+/** The centre of the image scaled by the side that is relatively shorter; sizes round down, as torchvision's do. */
+function centreOf(image: Image<PixelData>, { width, height, cropRatio }: Preprocessing): ResizeWindow {
+  const byHeight = image.width * height >= image.height * width;
+  const [target, side, other] = byHeight ? [height, image.height, image.width] : [width, image.width, image.height];
+  const scaledSide = Math.floor(target / cropRatio);
+  const scaledOther = Math.max(byHeight ? width : height, Math.floor((scaledSide * other) / side));
+  const [scaledWidth, scaledHeight] = byHeight ? [scaledOther, scaledSide] : [scaledSide, scaledOther];
+  const [left, top] = [Math.round((scaledWidth - width) / 2), Math.round((scaledHeight - height) / 2)];
+  return { scaledWidth, scaledHeight, left, top, width, height };
 }
 
 const isFinite = (data: PixelData): boolean => data instanceof Uint8Array || data.every(Number.isFinite);

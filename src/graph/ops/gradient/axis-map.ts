@@ -4,7 +4,8 @@ import type { Emitter, Val } from "../emit.js";
 /** What one output element reads on its axis: pairs of source index and weight. */
 export type Taps = readonly (readonly [source: number, weight: number])[];
 
-export const rowsFor = (count: number, taps: (output: number) => Taps): Taps[] => Array.from({ length: count }, (_, o) => taps(o));
+export const rowsFor = (count: number, taps: (output: number) => Taps): Taps[] =>
+  Array.from({ length: count }, (_, o) => taps(o));
 
 /**
  * Adjoint of y[o] = Σ weight · x[source] along one axis, as one product with the constant matrix of the map.

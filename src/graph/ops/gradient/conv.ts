@@ -6,7 +6,13 @@ import type { GradientRule } from "./rule.js";
 
 /** Shapes: X [N, C, …S], W [M, C/group, …K], B [M], dY [N, M, …O]. */
 export const conv: GradientRule<"Conv"> = ({ emit, attributes, dY, inputs: { X, W } }) => {
-  const convolution = { geometry: convGeometry(attributes, X.dims, W.dims), group: attributes.int("group", 1), X, W, dY };
+  const convolution = {
+    geometry: convGeometry(attributes, X.dims, W.dims),
+    group: attributes.int("group", 1),
+    X,
+    W,
+    dY,
+  };
   return {
     X: () => inputGradient(emit, convolution),
     W: () => weightGradient(emit, convolution),

@@ -16,7 +16,9 @@ type UnaryRule = GradientRule<"Abs">;
 /** A map of one input named X: `write` gives dX. */
 const unary =
   (write: (context: UnaryContext) => Val): UnaryRule =>
-  ({ emit, attributes, dY, inputs: { X }, outputs }) => ({ X: () => write({ emit, X, Y: outputs[0]!, dY, attributes }) });
+  ({ emit, attributes, dY, inputs: { X }, outputs }) => ({
+    X: () => write({ emit, X, Y: outputs[0]!, dY, attributes }),
+  });
 
 const square = (emit: Emitter, a: Val): Val => emit.mul(a, a);
 /** 1 − a. */
@@ -27,7 +29,9 @@ export const abs = unary(({ emit, X, dY }) => emit.mul(dY, emit.sign(X)));
 export const cos = unary(({ emit, X, dY }) => emit.neg(emit.mul(dY, call(emit, "Sin", X))));
 export const sin = unary(({ emit, X, dY }) => emit.mul(dY, call(emit, "Cos", X)));
 /** 2/√π · e^(−x²). */
-export const erf = unary(({ emit, X, dY }) => emit.mul(dY, emit.mul(emit.exp(emit.neg(square(emit, X))), 2 / Math.sqrt(Math.PI))));
+export const erf = unary(({ emit, X, dY }) =>
+  emit.mul(dY, emit.mul(emit.exp(emit.neg(square(emit, X))), 2 / Math.sqrt(Math.PI))),
+);
 export const exp = unary(({ emit, Y, dY }) => emit.mul(dY, Y));
 export const log = unary(({ emit, X, dY }) => emit.div(dY, X));
 export const neg = unary(({ emit, dY }) => emit.neg(dY));
@@ -97,13 +101,16 @@ export const clip: GradientRule<"Clip"> = ({ emit, dY, inputs: { input, min, max
   max: max ? () => emit.where(emit.greater(input, max), dY, 0) : null,
 });
 
-export const cast: GradientRule<"Cast"> = ({ emit, dY, inputs: { input } }) => ({ input: () => emit.cast(dY, input.dtype) });
+export const cast: GradientRule<"Cast"> = ({ emit, dY, inputs: { input } }) => ({
+  input: () => emit.cast(dY, input.dtype),
+});
 
 /** In inference mode the identity. */
 export const dropout: GradientRule<"Dropout"> = ({ emit, node, dY, inputs: { training_mode: training } }) => ({
   data: () => {
     const known = emit.constantOf(training);
-    if (training && (!known || toNumbers(known)[0] !== 0)) throw unsupported(node, "training_mode false", "true or a computed value");
+    if (training && (!known || toNumbers(known)[0] !== 0))
+      throw unsupported(node, "training_mode false", "true or a computed value");
     return dY;
   },
   ratio: null,
@@ -168,4 +175,5 @@ export const where: GradientRule<"Where"> = ({ emit, dY, inputs: { condition } }
   Y: () => emit.where(condition, emit.scalar(0, dY), dY),
 });
 
-export const modObstacle: Obstacle = (attributes) => (attributes.int("fmod", 0) === 1 ? undefined : "fmod = 0 (whole numbers)");
+export const modObstacle: Obstacle = (attributes) =>
+  attributes.int("fmod", 0) === 1 ? undefined : "fmod = 0 (whole numbers)";

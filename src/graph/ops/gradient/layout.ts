@@ -21,7 +21,10 @@ export const squeeze: GradientRule<"Squeeze"> & GradientRule<"Unsqueeze"> = ({ e
 export const transpose: GradientRule<"Transpose"> = ({ emit, attributes, dY }) => ({
   data: () => {
     const perm = attributes.ints("perm") ?? dY.dims.map((_, i) => dY.dims.length - 1 - i);
-    return emit.transpose(dY, perm.map((_, i) => perm.indexOf(i)));
+    return emit.transpose(
+      dY,
+      perm.map((_, i) => perm.indexOf(i)),
+    );
   },
 });
 
@@ -34,7 +37,11 @@ export const concat: GradientRule<"Concat"> = ({ emit, attributes, dY, inputs: {
 
 /** Parts on which the loss does not depend count as zero. */
 export const split: GradientRule<"Split"> = ({ emit, attributes, outputs, dOutputs }) => ({
-  input: () => emit.concat(outputs.map((part, i) => dOutputs[i] ?? zerosLike(emit, part!)), attributes.int("axis", 0)),
+  input: () =>
+    emit.concat(
+      outputs.map((part, i) => dOutputs[i] ?? zerosLike(emit, part!)),
+      attributes.int("axis", 0),
+    ),
   split: null,
 });
 
@@ -46,7 +53,9 @@ export const slice: GradientRule<"Slice"> = (context) => ({
     if (sizeOf(dY.dims) === 0) return zerosLike(emit, data);
     const rank = data.dims.length;
     const first = knownInts(context, "starts", starts);
-    const along = (axes ? knownInts(context, "axes", axes) : first.map((_, i) => i)).map((axis) => normalizeAxis(axis, rank));
+    const along = (axes ? knownInts(context, "axes", axes) : first.map((_, i) => i)).map((axis) =>
+      normalizeAxis(axis, rank),
+    );
     const stride = steps ? knownInts(context, "steps", steps) : first.map(() => 1);
     const backward = along.filter((_, i) => stride[i]! < 0);
     let gradient = reverseAxes(emit, dY, backward);
@@ -77,7 +86,13 @@ function clampStart(start: number, size: number, step: number): number {
 function reverseAxes(emit: Emitter, a: Val, axes: readonly number[]): Val {
   if (axes.length === 0) return a;
   const minusOne = axes.map(() => -1);
-  return emit.slice(a, axes, minusOne, axes.map((axis) => -a.dims[axis]! - 1), minusOne);
+  return emit.slice(
+    a,
+    axes,
+    minusOne,
+    axes.map((axis) => -a.dims[axis]! - 1),
+    minusOne,
+  );
 }
 
 /** `step − 1` zeros between neighbours. Shapes: axis of n → (n − 1) · step + 1. */
@@ -99,7 +114,9 @@ export const pad: GradientRule<"Pad"> = (context) => {
   const mode = attributes.string("mode", "constant");
   const amounts = (): number[] => {
     const given = knownInts(context, "pads", pads);
-    const along = axes ? knownInts(context, "axes", axes).map((axis) => normalizeAxis(axis, rank)) : data.dims.map((_, i) => i);
+    const along = axes
+      ? knownInts(context, "axes", axes).map((axis) => normalizeAxis(axis, rank))
+      : data.dims.map((_, i) => i);
     const full = Array<number>(2 * rank).fill(0);
     along.forEach((axis, i) => {
       full[axis] = given[i]!;
@@ -110,16 +127,31 @@ export const pad: GradientRule<"Pad"> = (context) => {
   const inside = (all: readonly number[]): Val => {
     const every = data.dims.map((_, i) => i);
     const starts = every.map((i) => Math.max(0, all[i]!));
-    return emit.slice(dY, every, starts, every.map((i) => dY.dims[i]! - Math.max(0, all[rank + i]!)));
+    return emit.slice(
+      dY,
+      every,
+      starts,
+      every.map((i) => dY.dims[i]! - Math.max(0, all[rank + i]!)),
+    );
   };
   return {
     data: () => {
       const all = amounts();
-      if (mode === "constant") return emit.pad(inside(all), all.map((p) => Math.max(0, -p)));
+      if (mode === "constant")
+        return emit.pad(
+          inside(all),
+          all.map((p) => Math.max(0, -p)),
+        );
       return data.dims.reduce((gradient, size, axis) => {
         const begin = all[axis]!;
         if (begin === 0 && all[rank + axis] === 0) return gradient;
-        return applyTransposed(emit, gradient, axis, rowsFor(gradient.dims[axis]!, (o) => [[sourceOf(mode, o - begin, size), 1]]), size);
+        return applyTransposed(
+          emit,
+          gradient,
+          axis,
+          rowsFor(gradient.dims[axis]!, (o) => [[sourceOf(mode, o - begin, size), 1]]),
+          size,
+        );
       }, dY);
     },
     constant_value: () => emit.sub(emit.sumAll(dY), emit.sumAll(inside(amounts()))),
@@ -144,7 +176,10 @@ export const expand: GradientRule<"Expand"> = ({ dY }) => ({ input: () => dY, sh
 export const tile: GradientRule<"Tile"> = ({ emit, dY, inputs: { input } }) => ({
   input: () => {
     const copies = input.dims.flatMap((size, i) => [dY.dims[i]! / size, size]);
-    return emit.reduceSum(emit.reshape(dY, copies), input.dims.map((_, i) => 2 * i));
+    return emit.reduceSum(
+      emit.reshape(dY, copies),
+      input.dims.map((_, i) => 2 * i),
+    );
   },
   repeats: null,
 });
@@ -157,19 +192,32 @@ export const gather: GradientRule<"Gather"> = ({ emit, attributes, dY, inputs: {
   data: () => {
     const axis = normalizeAxis(attributes.int("axis", 0), data.dims.length);
     const flat = data.dims.with(axis, sizeOf(indices.dims));
-    const column = emit.reshape(indices, data.dims.map((_, i) => (i === axis ? sizeOf(indices.dims) : 1)));
+    const column = emit.reshape(
+      indices,
+      data.dims.map((_, i) => (i === axis ? sizeOf(indices.dims) : 1)),
+    );
     return addInto(emit, zerosLike(emit, data), emit.expand(column, flat), emit.reshape(dY, flat), axis);
   },
   indices: null,
 });
 
-export const gatherElements: GradientRule<"GatherElements"> = ({ emit, attributes, dY, inputs: { data, indices } }) => ({
+export const gatherElements: GradientRule<"GatherElements"> = ({
+  emit,
+  attributes,
+  dY,
+  inputs: { data, indices },
+}) => ({
   data: () => addInto(emit, zerosLike(emit, data), indices, dY, attributes.int("axis", 0)),
   indices: null,
 });
 
 /** Overwritten elements have no gradient; with `add` they keep it. */
-export const scatterElements: GradientRule<"ScatterElements"> = ({ emit, attributes, dY, inputs: { indices, updates } }) => {
+export const scatterElements: GradientRule<"ScatterElements"> = ({
+  emit,
+  attributes,
+  dY,
+  inputs: { indices, updates },
+}) => {
   const axis = attr.int(attributes.int("axis", 0));
   return {
     data: () => {
@@ -190,7 +238,8 @@ export const scatterElementsObstacle: Obstacle = (attributes) => {
 export const depthToSpace: GradientRule<"DepthToSpace"> = ({ emit, attributes, dY, inputs: { input } }) => ({
   input: () => {
     const block = attributes.int("blocksize", 1);
-    if (attributes.string("mode", "DCR") === "DCR") return emit.node("SpaceToDepth", [dY], { blocksize: attr.int(block) })[0];
+    if (attributes.string("mode", "DCR") === "DCR")
+      return emit.node("SpaceToDepth", [dY], { blocksize: attr.int(block) })[0];
     const [count, , height, width] = input.dims as [number, number, number, number];
     const blocks = emit.reshape(dY, [count, dY.dims[1]!, height, block, width, block]);
     return emit.reshape(emit.transpose(blocks, [0, 1, 3, 5, 2, 4]), input.dims);

@@ -57,7 +57,9 @@ function dropAxis(emit: Emitter, gradient: Val, operand: Val, axis: -1 | -2): Va
   return operand.dims.length === 1 ? emit.reshape(gradient, gradient.dims.toSpliced(axis, 1)) : gradient;
 }
 
-const flags = ({ attributes }: Pick<GradientContext<"Gemm">, "attributes">): Pick<Product, "transA" | "transB" | "alpha"> => ({
+const flags = ({
+  attributes,
+}: Pick<GradientContext<"Gemm">, "attributes">): Pick<Product, "transA" | "transB" | "alpha"> => ({
   transA: attributes.int("transA", 0) !== 0,
   transB: attributes.int("transB", 0) !== 0,
   alpha: attributes.float("alpha", 1),

@@ -17,7 +17,13 @@ export const batchNormalization: GradientRule<"BatchNormalization"> = (context) 
  * The sums over a channel that all gradients are made of: Σ dY and Σ dY · x̂ with x̂ = (X − mean) · (var + ε)^−½.
  * The second is computed as (var + ε)^−½ · (Σ dY·X − mean · Σ dY), which reads each tensor once.
  */
-function channelSums(emit: Emitter, X: Val, dY: Val, mean: Val, inverse: () => Val): { sum: () => Val; dot: () => Val } {
+function channelSums(
+  emit: Emitter,
+  X: Val,
+  dY: Val,
+  mean: Val,
+  inverse: () => Val,
+): { sum: () => Val; dot: () => Val } {
   const sum = once(() => emit.sumToChannel(dY));
   const raw = once(() => emit.sumToChannel(emit.mul(dY, X)));
   return { sum, dot: once(() => emit.mul(inverse(), emit.sub(raw(), emit.mul(mean, sum())))) };
@@ -63,7 +69,9 @@ const batchStatistics: GradientRule<"BatchNormalization"> = (context) => {
       const slope = emit.mul(scale, inverse());
       const perElement = emit.div(slope, -(sizeOf(X.dims) / X.dims[1]!));
       const affine = [emit.mul(perElement, dot()), emit.mul(perElement, sum())];
-      const [correction] = emit.node("BatchNormalization", [X, ...affine, mean, variance], { epsilon: attr.float(epsilon) });
+      const [correction] = emit.node("BatchNormalization", [X, ...affine, mean, variance], {
+        epsilon: attr.float(epsilon),
+      });
       return emit.add(emit.mul(dY, emit.perChannel(slope, X.dims.length)), correction);
     },
     scale: dot,
@@ -73,14 +81,19 @@ const batchStatistics: GradientRule<"BatchNormalization"> = (context) => {
   };
 };
 
-/** Batch mean and variance: outputs 1 and 2 of the node when nothing is mixed into them (momentum 0), else computed again. */
-function statisticsOf({ emit, attributes, inputs, outputs }: GradientContext<"BatchNormalization">): readonly [Val, Val] {
+/** Batch mean and variance [C]: outputs 1 and 2 of the node when nothing is mixed into them (momentum 0), else computed again. */
+function statisticsOf({
+  emit,
+  attributes,
+  inputs: { X },
+  outputs,
+}: GradientContext<"BatchNormalization">): readonly [Val, Val] {
   const [, mean, variance] = outputs;
   if (attributes.float("momentum", 0.9) === 0 && mean && variance) return [mean, variance];
-  const { X, scale, B, input_mean, input_var } = inputs;
-  const again = { training_mode: attr.int(1), momentum: attr.float(0), epsilon: attr.float(attributes.float("epsilon", 1e-5)) };
-  const [, batchMean, batchVariance] = emit.node("BatchNormalization", [X, scale, B, input_mean, input_var], again, { outputs: 3 });
-  return [batchMean!, batchVariance!];
+  const axes = X.dims.flatMap((_, i) => (i === 1 ? [] : [i]));
+  const batchMean = emit.reduceMean(X, axes);
+  const centred = emit.sub(X, emit.perChannel(batchMean, X.dims.length));
+  return [batchMean, emit.reduceMean(emit.mul(centred, centred), axes)];
 }
 
 interface Standardized {
@@ -92,7 +105,9 @@ interface Standardized {
 /** x̂ = (X − mean) · (var + ε)^−½ over some axes, and its gradient: (var + ε)^−½ · (g − mean(g) − x̂ · mean(g · x̂)). */
 function standardize(emit: Emitter, X: Val, axes: readonly number[], epsilon: number): Standardized {
   const centred = once(() => emit.sub(X, emit.reduceMean(X, axes, true)));
-  const inverse = once(() => inverseDeviation(emit, emit.reduceMean(emit.mul(centred(), centred()), axes, true), epsilon));
+  const inverse = once(() =>
+    inverseDeviation(emit, emit.reduceMean(emit.mul(centred(), centred()), axes, true), epsilon),
+  );
   const normalized = once(() => emit.mul(centred(), inverse()));
   return {
     normalized,
@@ -104,7 +119,12 @@ function standardize(emit: Emitter, X: Val, axes: readonly number[], epsilon: nu
   };
 }
 
-export const instanceNormalization: GradientRule<"InstanceNormalization"> = ({ emit, attributes, dY, inputs: { input, scale } }) => {
+export const instanceNormalization: GradientRule<"InstanceNormalization"> = ({
+  emit,
+  attributes,
+  dY,
+  inputs: { input, scale },
+}) => {
   const axes = input.dims.flatMap((_, i) => (i > 1 ? [i] : []));
   const { normalized, backward } = standardize(emit, input, axes, attributes.float("epsilon", 1e-5));
   return {
@@ -146,7 +166,10 @@ export const lrn: GradientRule<"LRN"> = ({ emit, attributes, dY, inputs: { X }, 
     const denominator = emit.add(emit.mul(squares, alpha / size), attributes.float("bias", 1));
     // Y = X · D^−β, so dY · X · D^(−β−1) = dY · Y / D.
     const shared = channelWindowSum(emit, emit.div(emit.mul(dY, outputs[0]!), denominator), after, before);
-    return emit.sub(emit.mul(dY, emit.pow(denominator, -beta)), emit.mul(emit.mul(X, shared), (2 * alpha * beta) / size));
+    return emit.sub(
+      emit.mul(dY, emit.pow(denominator, -beta)),
+      emit.mul(emit.mul(X, shared), (2 * alpha * beta) / size),
+    );
   },
 });
 
@@ -158,4 +181,3 @@ function channelWindowSum(emit: Emitter, a: Val, before: number, after: number):
   const shifts = Array.from({ length: before + after + 1 }, (_, i) => emit.slice(padded, [1], [i], [i + channels]));
   return shifts.length === 1 ? shifts[0]! : emit.node("Sum", shifts)[0];
 }
-

@@ -25,7 +25,10 @@ const reduction =
       const axes = reducedAxes(context, inputs.data, inputs.axes);
       const kept = inputs.data.dims.map((d, i) => (axes.includes(i) ? 1 : d));
       const X = inputs.data;
-      return emit.expand(write({ emit, X, axes, Y: emit.reshape(outputs[0]!, kept), dY: emit.reshape(dY, kept) }), X.dims);
+      return emit.expand(
+        write({ emit, X, axes, Y: emit.reshape(outputs[0]!, kept), dY: emit.reshape(dY, kept) }),
+        X.dims,
+      );
     },
     axes: null,
   });
@@ -65,7 +68,10 @@ function productOf(emit: Emitter, a: Val, axes: readonly number[]): Val {
 export const cumSum: GradientRule<"CumSum"> = ({ emit, attributes, dY, inputs: { axis } }) => ({
   x: () => {
     const exclusive = attr.int(attributes.int("exclusive", 0));
-    return emit.node("CumSum", [dY, axis], { exclusive, reverse: attr.int(attributes.int("reverse", 0) === 1 ? 0 : 1) })[0];
+    return emit.node("CumSum", [dY, axis], {
+      exclusive,
+      reverse: attr.int(attributes.int("reverse", 0) === 1 ? 0 : 1),
+    })[0];
   },
   axis: null,
 });
@@ -75,7 +81,9 @@ export const topK: GradientRule<"TopK"> = ({ emit, node, attributes, dY, inputs:
   X: () => {
     const indices = outputs[1];
     if (!indices) throw unsupported(node, "output Indices", "none");
-    return emit.node("ScatterElements", [zerosLike(emit, X), indices, dY], { axis: attr.int(attributes.int("axis", -1)) })[0];
+    return emit.node("ScatterElements", [zerosLike(emit, X), indices, dY], {
+      axis: attr.int(attributes.int("axis", -1)),
+    })[0];
   },
   K: null,
 });

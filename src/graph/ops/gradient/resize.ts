@@ -10,10 +10,17 @@ import { type Obstacle, unsupported } from "./terms.js";
 export const resize: GradientRule<"Resize"> = (context) => ({
   X: () => {
     const { emit, attributes, dY, inputs } = context;
-    const known = (name: "roi" | "scales" | "sizes"): ReferenceTensor | undefined => knownTensor(context, name, inputs[name]);
-    const axes = resolveAxes({ X: inputs.X, roi: known("roi"), scales: known("scales"), sizes: known("sizes") }, attributes);
+    const known = (name: "roi" | "scales" | "sizes"): ReferenceTensor | undefined =>
+      knownTensor(context, name, inputs[name]);
+    const axes = resolveAxes(
+      { X: inputs.X, roi: known("roi"), scales: known("scales"), sizes: known("sizes") },
+      attributes,
+    );
     const changed = axes.filter(({ size, output, scale }) => size !== output || scale !== 1);
-    return changed.reduce((gradient, axis) => adjoint(emit, gradient, axis.axis, mixesOf(axis, attributes), axis.size), dY);
+    return changed.reduce(
+      (gradient, axis) => adjoint(emit, gradient, axis.axis, mixesOf(axis, attributes), axis.size),
+      dY,
+    );
   },
   roi: null,
   scales: null,
@@ -28,7 +35,11 @@ function adjoint(emit: Emitter, dY: Val, axis: number, mixes: ReturnType<typeof 
   return emit.reduceSum(emit.reshape(dY, dY.dims.toSpliced(axis, 1, size, copies)), [axis + 1]);
 }
 
-function knownTensor({ emit, node }: GradientContext<"Resize">, name: string, value: Val | undefined): ReferenceTensor | undefined {
+function knownTensor(
+  { emit, node }: GradientContext<"Resize">,
+  name: string,
+  value: Val | undefined,
+): ReferenceTensor | undefined {
   if (!value) return undefined;
   const constant = emit.constantOf(value);
   if (!constant) throw unsupported(node, `constant ${name}`, "a computed value; fold constants first");

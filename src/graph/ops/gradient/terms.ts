@@ -18,11 +18,16 @@ export function unsupported(node: Node, expectation: string, got: string): Limbe
 /** Refuses gradients that arrive at any output but the first. */
 export function firstOutputOnly({ node, dOutputs }: Pick<GradientContext<OpType>, "node" | "dOutputs">): void {
   const index = dOutputs.findIndex((d, i) => i > 0 && d !== undefined);
-  if (index > 0) throw unsupported(node, "a loss that depends on the first output only", `output ${index} "${node.outputs[index]}"`);
+  if (index > 0)
+    throw unsupported(node, "a loss that depends on the first output only", `output ${index} "${node.outputs[index]}"`);
 }
 
 /** The numbers of an input that decides the form of the gradient (axes, starts). Throws: `op.unsupported` when computed at run time. */
-export function knownInts({ emit, node }: Pick<GradientContext<OpType>, "emit" | "node">, name: string, value: Val): number[] {
+export function knownInts(
+  { emit, node }: Pick<GradientContext<OpType>, "emit" | "node">,
+  name: string,
+  value: Val,
+): number[] {
   const constant = emit.constantOf(value);
   if (!constant) throw unsupported(node, `constant ${name}`, "a computed value; fold constants first");
   return toNumbers(constant);
@@ -49,7 +54,11 @@ export function positiveMask(emit: Emitter, x: Val): Val {
 export const equalMask = (emit: Emitter, a: Val, b: Val): Val => emit.cast(emit.equal(a, b), b.dtype);
 
 /** Axes from the attribute or, in newer opsets, from the input; all of them when neither is given. */
-export function reducedAxes(context: Pick<GradientContext<OpType>, "emit" | "node" | "attributes">, data: Val, axes: Val | undefined): number[] {
+export function reducedAxes(
+  context: Pick<GradientContext<OpType>, "emit" | "node" | "attributes">,
+  data: Val,
+  axes: Val | undefined,
+): number[] {
   const given = axes ? knownInts(context, "axes", axes) : (context.attributes.ints("axes") ?? []);
   if (given.length > 0) return given.map((axis) => normalizeAxis(axis, data.dims.length));
   return context.attributes.int("noop_with_empty_axes", 0) === 1 ? [] : data.dims.map((_, i) => i);

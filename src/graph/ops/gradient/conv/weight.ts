@@ -1,63 +1,136 @@
 import { sizeOf } from "../../../../base/index.js";
 import type { Emitter, Val } from "../../emit.js";
-import type { ConvGradient } from "./input.js";
-import { type Convolution, cropSpatial, isPointwise, spatial, windowAttributes } from "./window.js";
-
-/** Gradient of a convolution with respect to its kernel, by the cheapest formulation that fits its form. */
-export function weightGradient(emit: Emitter, convolution: Convolution): Val {
-  return chooseWeightGradient(convolution)(emit, convolution);
-}
-
-function chooseWeightGradient({ group }: Convolution): ConvGradient {
-  return group === 1 ? byColumns : byBatchConvolution;
-}
+import type { Formulation } from "./formulation.js";
+import { type Convolution, cropSpatial, isPointwise, spatial, unread, windowAttributes } from "./window.js";
 
 /**
  * Every form: with batch and channels exchanged, the gradient is a convolution of X by dY, where strides act as dilations
  * and dilations as strides: dW[m, c, k] = Σ_n,o dY[n, m, o] · X[n, c, o·stride + k·dilation − pad].
  * Shapes: X → [C/g, g·N, …S], dY → [M, N, …O], their convolution [C/g, M, …≥K].
  */
-export const byBatchConvolution: ConvGradient = (emit, { geometry, group, X, W, dY }) => {
-  const [count, channels, ...sizes] = X.dims as [number, number, ...number[]];
-  const axes = sizes.map((_, i) => i + 3);
-  const grouped = emit.reshape(X, [count, group, channels / group, ...sizes]);
-  const images = emit.reshape(emit.transpose(grouped, [2, 1, 0, ...axes]), [channels / group, group * count, ...sizes]);
-  const kernel = emit.transpose(dY, [1, 0, ...spatial(dY).map((_, i) => i + 2)]);
-  const exchanged = windowAttributes({ ...geometry, strides: geometry.dilations, dilations: geometry.strides }, group);
-  const [full] = emit.node("Conv", [images, kernel], exchanged);
-  const cropped = cropSpatial(emit, full, spatial(W));
-  return emit.transpose(cropped, [1, 0, ...spatial(W).map((_, i) => i + 2)]);
+const exchanged: Formulation = {
+  fits: () => true,
+  write: (emit, { geometry, group, X, W, dY }) => {
+    const [count, channels, ...sizes] = X.dims as [number, number, ...number[]];
+    const grouped = emit.reshape(X, [count, group, channels / group, ...sizes]);
+    const inner = emit.transpose(grouped, [2, 1, 0, ...sizes.map((_, i) => i + 3)]);
+    const images = emit.reshape(inner, [channels / group, group * count, ...sizes]);
+    const window = windowAttributes({ ...geometry, strides: geometry.dilations, dilations: geometry.strides }, group);
+    const [full] = emit.node("Conv", [images, exchange(emit, dY)], window);
+    return exchange(emit, cropSpatial(emit, full, spatial(W)));
+  },
 };
 
 /**
  * One group: a product of dY with the shifted copies of X that each kernel element saw, summed over the batch.
  * Shapes: dY [N, M, L] · columns [N, K·C, L]ᵀ → [N, M, K·C] → [M, C, …K].
  */
-export const byColumns: ConvGradient = (emit, { geometry, X, W, dY }) => {
-  const [count, outputs] = dY.dims as [number, number];
-  const [, channels, ...kernel] = W.dims as [number, number, ...number[]];
-  const pixels = sizeOf(spatial(dY));
-  const shifts = isPointwise(geometry) ? [X] : shiftedCopies(emit, X, geometry);
-  const columns = emit.concat(shifts.map((shift) => emit.reshape(shift, [count, channels, pixels])), 1);
-  const partial = emit.fusedMatMul(emit.reshape(dY, [count, outputs, pixels]), columns, { transB: true });
-  const total = emit.reshape(emit.reduceSum(partial, [0]), [outputs, sizeOf(kernel), channels]);
-  return emit.reshape(emit.transpose(total, [0, 2, 1]), W.dims);
+const columns: Formulation = {
+  fits: ({ group }) => group === 1,
+  write: (emit, { geometry, X, W, dY }) => {
+    const [count, outputs] = dY.dims as [number, number];
+    const [, channels, ...kernel] = W.dims as [number, number, ...number[]];
+    const pixels = sizeOf(spatial(dY));
+    const shifts = shiftedCopies(emit, X, geometry).map((shift) => emit.reshape(shift, [count, channels, pixels]));
+    const partial = emit.fusedMatMul(emit.reshape(dY, [count, outputs, pixels]), emit.concat(shifts, 1), {
+      transB: true,
+    });
+    const total = emit.reshape(emit.reduceSum(partial, [0]), [outputs, sizeOf(kernel), channels]);
+    return emit.reshape(emit.transpose(total, [0, 2, 1]), W.dims);
+  },
 };
 
+/** One pixel, stride 1, few of them: the batch is folded into one long product. Shapes: [M, N·L] · [C, N·L]ᵀ → [M, C]. */
+const folded: Formulation = {
+  fits: ({ geometry, group }) => group === 1 && isPointwise(geometry),
+  write: (emit, { X, W, dY }) => {
+    const rows = (a: Val): Val => emit.reshape(exchange(emit, a), [a.dims[1]!, sizeOf(a.dims) / a.dims[1]!]);
+    return emit.reshape(emit.fusedMatMul(rows(dY), rows(X), { transB: true }), W.dims);
+  },
+};
+
+/**
+ * One group, two axes: one dense convolution. X is seen as an image per sample whose columns interleave the channels,
+ * so that a kernel of dY, dilated by stride · C along a row, meets every channel at every offset.
+ * `perSample` convolves each sample on its own and sums after; else the samples are the channels of one convolution.
+ * Shapes: X → [1, N, H, W·C], dY → [N·M, 1, …O] or [M, N, …O], result [1, ·, K, K·C] → [M, C, K, K].
+ */
+const interleaved = (perSample: boolean): Formulation => ({
+  fits: ({ geometry, group, X }) => {
+    const read = geometry.padsEnd.map((end, i) => end - unread(geometry, spatial(X))[i]!);
+    return (
+      group === 1 && read.length === 2 && geometry.dilations.every((d) => d === 1) && read.every((end) => end >= 0)
+    );
+  },
+  write: (emit, { geometry, X, W, dY }) => {
+    const [count, channels, height, width] = X.dims as [number, number, number, number];
+    const [outputs, , ...kernel] = W.dims as [number, number, number, number];
+    const pixels = emit.transpose(emit.reshape(X, [count, channels, height * width]), [0, 2, 1]);
+    const image = emit.reshape(pixels, [1, count, height, width * channels]);
+    const kernels = perSample ? emit.reshape(dY, [count * outputs, 1, ...spatial(dY)]) : exchange(emit, dY);
+    const tail = unread(geometry, spatial(X));
+    const [down, along] = geometry.strides as [number, number];
+    const perColumn = (sizes: readonly number[]): number[] => [sizes[0]!, sizes[1]! * channels];
+    const window = {
+      strides: [1, 1],
+      dilations: [down, along * channels],
+      padsBegin: perColumn(geometry.padsBegin),
+      padsEnd: perColumn(geometry.padsEnd.map((end, i) => end - tail[i]!)),
+    };
+    const [offsets] = emit.node("Conv", [image, kernels], windowAttributes(window, perSample ? count : 1));
+    const perOutput = [outputs, sizeOf(kernel), channels];
+    const total = perSample
+      ? emit.reduceSum(emit.reshape(offsets, [count, ...perOutput]), [0])
+      : emit.reshape(offsets, perOutput);
+    return emit.reshape(emit.transpose(total, [0, 2, 1]), W.dims);
+  },
+});
+
+export const weightFormulations = {
+  exchanged,
+  columns,
+  folded,
+  interleavedPerSample: interleaved(true),
+  interleavedFolded: interleaved(false),
+} as const;
+
+/** Gradient of a convolution with respect to its kernel, by the formulation that is fastest for its form and shape. */
+export function weightGradient(emit: Emitter, convolution: Convolution): Val {
+  return weightFormulations[chooseWeightFormulation(convolution)].write(emit, convolution);
+}
+
+/** Measured on ONNX Runtime's CPU provider: small maps want the batch folded into one contraction, large ones a product per sample. */
+export function chooseWeightFormulation(convolution: Convolution): keyof typeof weightFormulations {
+  const pixels = sizeOf(spatial(convolution.dY));
+  if (folded.fits(convolution)) return pixels < 100 ? "folded" : "columns";
+  if (weightFormulations.interleavedFolded.fits(convolution))
+    return pixels < 256 ? "interleavedFolded" : "interleavedPerSample";
+  return columns.fits(convolution) ? "columns" : "exchanged";
+}
+
+/** Batch and channel axes exchanged. */
+const exchange = (emit: Emitter, a: Val): Val => emit.transpose(a, [1, 0, ...spatial(a).map((_, i) => i + 2)]);
+
 /** What each kernel element sees, in row-major order of the kernel. Shapes: [N, C, …S] → K times [N, C, …O]. */
-function shiftedCopies(emit: Emitter, X: Val, geometry: Convolution["geometry"]): Val[] {
-  const { kernel, strides, dilations, padsBegin, padsEnd, output } = geometry;
+function shiftedCopies(
+  emit: Emitter,
+  X: Val,
+  { kernel, strides, dilations, padsBegin, padsEnd, output }: Convolution["geometry"],
+): Val[] {
   const padded = emit.pad(X, [0, 0, ...padsBegin, 0, 0, ...padsEnd]);
   const axes = kernel.map((_, i) => i + 2);
+  const steps = strides.every((s) => s === 1) ? undefined : strides;
   return offsetsOf(kernel).map((offset) => {
     const starts = offset.map((o, i) => o * dilations[i]!);
     const ends = starts.map((start, i) => start + (output[i]! - 1) * strides[i]! + 1);
-    return emit.slice(padded, axes, starts, ends, strides);
+    return emit.slice(padded, axes, starts, ends, steps);
   });
 }
 
 /** All index tuples of a shape in row-major order. */
 function offsetsOf(dims: readonly number[]): number[][] {
-  return dims.reduce<number[][]>((tuples, size) => tuples.flatMap((t) => Array.from({ length: size }, (_, i) => [...t, i])), [[]]);
+  return dims.reduce<number[][]>(
+    (tuples, size) => tuples.flatMap((t) => Array.from({ length: size }, (_, i) => [...t, i])),
+    [[]],
+  );
 }
-

@@ -28,7 +28,10 @@ export function windowAttributes(
 }
 
 /** Elements at the end of each padded axis that no window reads; negative where windows reach past the padding (`ceil_mode`). */
-export function unread({ kernel, strides, dilations, padsBegin, padsEnd, output }: WindowGeometry, sizes: readonly number[]): number[] {
+export function unread(
+  { kernel, strides, dilations, padsBegin, padsEnd, output }: WindowGeometry,
+  sizes: readonly number[],
+): number[] {
   return sizes.map((size, i) => {
     const read = (output[i]! - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1;
     return size + padsBegin[i]! + padsEnd[i]! - read;
@@ -57,7 +60,12 @@ export function scatterWindows(
 
 /** The first `sizes` elements of each spatial axis. */
 export function cropSpatial(emit: Emitter, a: Val, sizes: readonly number[]): Val {
-  return emit.slice(a, sizes.map((_, i) => i + 2), sizes.map(() => 0), sizes);
+  return emit.slice(
+    a,
+    sizes.map((_, i) => i + 2),
+    sizes.map(() => 0),
+    sizes,
+  );
 }
 
 export const isPointwise = ({ kernel, strides, padsBegin, padsEnd }: WindowGeometry): boolean =>

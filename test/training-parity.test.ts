@@ -1,0 +1,107 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import type { Tensor } from "../src/base/index.js";
+import {
+  adam,
+  adamW,
+  type AdamOptions,
+  buildStep,
+  crossEntropy,
+  inferShapes,
+  type Model,
+  type Optimizer,
+  parametersOf,
+  prepareModel,
+  readModel,
+  sgd,
+  type SgdOptions,
+  type StepOptions,
+  toReference,
+} from "../src/graph/index.js";
+import { type RunTensor, Trainer } from "../src/run/node.js";
+import { readNpzFile } from "./helpers/npz.js";
+import { ReferenceTrainer, relativeDistance } from "./helpers/parity.js";
+
+/** What `peers/train_fixtures.py` wrote: three training steps of PyTorch in float64. */
+interface Run {
+  readonly name: string;
+  readonly optimizer: { readonly kind: "sgd" | "adam" | "adamw"; readonly learningRate: number } & Record<
+    string,
+    number | boolean
+  >;
+  readonly labelSmoothing: number;
+  readonly clipNorm: number | null;
+  readonly losses: readonly number[];
+  readonly gradientNorms: readonly number[];
+}
+interface Fixture {
+  readonly name: string;
+  readonly runs: readonly Run[];
+}
+
+const folder = new URL("fixtures/training/", import.meta.url);
+const read = (name: string): Uint8Array => readFileSync(new URL(name, folder));
+const { fixtures } = JSON.parse(new TextDecoder().decode(read("fixtures.json"))) as { fixtures: Fixture[] };
+const OPTIMIZERS = { sgd, adam, adamw: adamW };
+
+function optionsOf(model: Model, run: Run): StepOptions {
+  const optimizer: Optimizer = OPTIMIZERS[run.optimizer.kind](run.optimizer);
+  const parameters = parametersOf(model).map(({ name }) => name);
+  const loss = crossEntropy({ smoothing: run.labelSmoothing });
+  const train = { loss, optimizer, parameters, ...(run.clipNorm !== null && { clipNorm: run.clipNorm }) };
+  return { statistics: { sourceWeight: 0, variance: "unbiased" }, train };
+}
+
+function batchOf(arrays: ReadonlyMap<string, Tensor>, step: number): { images: RunTensor; targets: RunTensor } {
+  const cut = (name: string): RunTensor => {
+    const { dtype, dims, data } = arrays.get(name)! as RunTensor;
+    const size = data.length / dims[0]!;
+    return { dtype, dims: dims.slice(1), data: data.slice(step * size, (step + 1) * size) };
+  };
+  const { dims, data } = cut("labels");
+  return {
+    images: cut("images"),
+    targets: { dtype: "int64", dims, data: BigInt64Array.from(data as Int32Array, BigInt) },
+  };
+}
+
+const cases = fixtures.flatMap(({ name, runs }) => runs.map((run) => [`${name}, ${run.name}`, name, run] as const));
+
+describe.each(cases)("three training steps of %s against PyTorch", (_title, name, run) => {
+  const model = prepareModel(readModel(read(`${name}.onnx`)));
+  const arrays = readNpzFile(new URL(`${name}.npz`, folder).pathname);
+  const expected = [...arrays].flatMap(([key, t]) => {
+    const prefix = `${run.name}.after.`;
+    return key.startsWith(prefix) ? [[key.slice(prefix.length), t.data as Float32Array] as const] : [];
+  });
+  const options = optionsOf(model, run);
+  const settings = { learningRate: run.optimizer.learningRate, statisticsMomentum: 0.1 };
+
+  test("the float64 reference gives the same losses, gradient norms, weights and running statistics within 1e-6", () => {
+    const first = batchOf(arrays, 0);
+    const trainer = new ReferenceTrainer(buildStep(inferShapes(model, { batch: first.images.dims[0]! }), options));
+    for (let step = 0; step < 3; step++) {
+      const { images, targets } = batchOf(arrays, step);
+      const report = trainer.run(toReference(images), { targets: toReference(targets), ...settings });
+      expect(report.loss).toBeCloseTo(run.losses[step]!, 7);
+      expect(report.gradientNorm! / run.gradientNorms[step]!).toBeCloseTo(1, 7);
+    }
+    const weights = trainer.weights();
+    expect(weights.size).toBe(expected.length);
+    // The fixture holds float32: 1e-6 leaves room for its rounding and nothing else.
+    for (const [key, data] of expected) expect(relativeDistance(weights.get(key)!.data, data), key).toBeLessThan(1e-6);
+  });
+
+  test("ONNX Runtime gives the same weights and running statistics within 1e-4", async () => {
+    await using trainer = Trainer.create(model, { ...options, threads: 2 });
+    for (let step = 0; step < 3; step++) {
+      const report = await trainer.step(batchOf(arrays, step), settings);
+      expect(report.accepted).toBe(true);
+      expect(report.loss).toBeCloseTo(run.losses[step]!, 4);
+    }
+    const { graph } = await trainer.exportModel();
+    for (const [key, data] of expected) {
+      expect(relativeDistance(graph.initializers.get(key)!.data as Float32Array, data), key).toBeLessThan(1e-4);
+    }
+  });
+});
