@@ -25,10 +25,8 @@ import { ReferenceTrainer, relativeDistance } from "./helpers/parity.js";
 /** What `peers/train_fixtures.py` wrote: three training steps of PyTorch in float64. */
 interface Run {
   readonly name: string;
-  readonly optimizer: { readonly kind: "sgd" | "adam" | "adamw"; readonly learningRate: number } & Record<
-    string,
-    number | boolean
-  >;
+  readonly optimizer: SgdOptions &
+    AdamOptions & { readonly kind: "sgd" | "adam" | "adamw"; readonly learningRate: number };
   readonly labelSmoothing: number;
   readonly clipNorm: number | null;
   readonly losses: readonly number[];

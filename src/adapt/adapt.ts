@@ -20,7 +20,17 @@ export interface AdaptOptions extends LongCall, SessionOptions {
   readonly continual?: boolean;
   /** Leave out the accuracies of the source and of the adapted model: only adapt. */
   readonly withoutEvaluation?: boolean;
+  readonly onStep?: ((step: StepRecord) => void) | undefined;
   readonly onSkipped?: ((skipped: Skipped) => void) | undefined;
+}
+
+/** One adaptation step, for journals. */
+export interface StepRecord {
+  readonly domain: string;
+  /** From 1 in each domain. */
+  readonly step: number;
+  readonly loss: number | undefined;
+  readonly accepted: boolean;
 }
 
 /** What happened in one domain. */
@@ -45,27 +55,51 @@ export interface AdaptResult {
   readonly model: Model;
 }
 
+/** One domain that is done: what happened there, and the model as it left it. */
+export interface AdaptedDomain {
+  readonly report: DomainReport;
+  readonly model: Model;
+}
+
 /**
  * Adapts a model to the domains of a stream, one after another, and reports what that brought.
  *
  * Throws: `method.unsuitable`, `config.invalid`, `gradient.missing`, `shape.mismatch`, `run.failed`, `aborted`.
  */
-export async function adapt(source: Model, domains: readonly Domain[], options: AdaptOptions): Promise<AdaptResult> {
+export async function adapt(source: Model, domains: Iterable<Domain>, options: AdaptOptions): Promise<AdaptResult> {
+  const reports: DomainReport[] = [];
+  let adapted = prepareModel(source);
+  for await (const { report, model } of adaptEach(adapted, domains, options)) {
+    reports.push(report);
+    adapted = model;
+  }
+  return { domains: reports, model: adapted };
+}
+
+/**
+ * The same domain by domain, whenever the caller asks for the next. Ending the iteration early frees everything.
+ *
+ * Throws: as `adapt`.
+ */
+export async function* adaptEach(
+  source: Model,
+  domains: Iterable<Domain>,
+  options: AdaptOptions,
+): AsyncGenerator<AdaptedDomain, void, undefined> {
   const model = prepareModel(source);
   const batchSize = options.batchSize ?? 32;
   const plan = planMethod(options.method, model, batchSize, options.methodOptions);
   await using machine = createMachine();
   const trainer = Trainer.create(model, { ...plan, ...options, machine });
   const before = options.withoutEvaluation ? undefined : await Predictor.create(machine, model, options);
-  const reports: DomainReport[] = [];
-  let adapted = model;
-  for (const [index, domain] of domains.entries()) {
+  let index = 0;
+  for (const domain of domains) {
     throwIfAborted(options.signal);
     if (!options.continual) await trainer.reset();
-    const random = new Random(options.seed ?? 0).fork(`${index}:${domain.name}`);
+    const random = new Random(options.seed ?? 0).fork(`${index++}:${domain.name}`);
     const { indices, held } = splitLabelled(domain, options, random);
     const course = await runCourse(trainer, domain, { ...options, plan, batchSize, indices, random });
-    adapted = await trainer.exportModel();
+    const adapted = await trainer.exportModel();
     const reading = { ...options, batchSize, indices: held };
     const measure = async (what: Model | Predictor): Promise<Tally> => {
       const predictor = what instanceof Predictor ? what : await Predictor.create(machine, what, options);
@@ -75,9 +109,8 @@ export async function adapt(source: Model, domains: readonly Domain[], options: 
     };
     const sourceTally = before ? await measure(before) : EMPTY_TALLY;
     const after = !before ? EMPTY_TALLY : adapted === model ? sourceTally : await measure(adapted);
-    reports.push({ name: domain.name, source: sourceTally, after, ...course });
+    yield { report: { name: domain.name, source: sourceTally, after, ...course }, model: adapted };
   }
-  return { domains: reports, model: adapted };
 }
 
 /** Samples to adapt on and samples to measure on. They differ only when labels are used. */
@@ -88,8 +121,9 @@ function splitLabelled(
 ): { indices: readonly number[] | undefined; held: readonly number[] | undefined } {
   if (options.method.labels === "none") return { indices: undefined, held: undefined };
   const count = options.labelled ?? 64;
-  if (count < 1 || count >= domain.samples) {
-    const message = `domain "${domain.name}": more than ${count} samples, so that some are left to measure on, got ${domain.samples}; label fewer`;
+  const most = options.withoutEvaluation ? domain.samples : domain.samples - 1;
+  if (count < 1 || count > most) {
+    const message = `domain "${domain.name}": 1 to ${most} labelled samples${most < domain.samples ? ", so that some are left to measure on" : ""}, got ${count}; label fewer`;
     throw new LimberError("config.invalid", message, { domain: domain.name, labelled: count });
   }
   const order = random.shuffled(Array.from({ length: domain.samples }, (_, i) => i));
@@ -122,6 +156,7 @@ async function runCourse(trainer: Trainer, domain: Domain, course: Course): Prom
       steps++;
       milliseconds += report.runMs;
       if (!report.accepted) refused++;
+      course.onStep?.({ domain: domain.name, step: steps, loss: report.loss, accepted: report.accepted });
       done += batch.labels.length;
       course.onProgress?.({ stage: "adapt", done, total: epochs * size, note: domain.name });
     }

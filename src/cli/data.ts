@@ -6,7 +6,9 @@ import {
   parseStream,
   type Preprocessing,
   readDataset,
+  selectSamples,
   type Skipped,
+  visitDomains,
 } from "../vision/index.js";
 import { createWorld, WORLD_SIZES } from "../vision/world/index.js";
 import type { Flags, FlagValues, Surroundings } from "./command.js";
@@ -104,24 +106,9 @@ function drawSamples(domain: Domain, count: number, seed: number): Domain {
   );
 }
 
-/** Some samples of a domain as a domain. */
-function selectSamples(domain: Domain, indices: ArrayLike<number>): Domain {
-  return {
-    name: domain.name,
-    samples: indices.length,
-    label: (index) => domain.label(indices[index]!),
-    read: (index) => domain.read(indices[index]!),
-    pathOf: (index) => domain.pathOf(indices[index]!),
-    tags: (index) => domain.tags?.(indices[index]!) ?? [],
-  };
-}
-
 /** The visits of a stream such as `clean,fog*2,clean:100` as one domain each; a domain that comes back shows fresh samples first. */
 export function layOutStream(dataset: Dataset, text: string, batchSize: number, seed: number): Domain[] {
-  const stream = createStream(dataset, { visits: parseStream(text), batchSize, seed });
-  const indices: number[][] = stream.visits.map(() => []);
-  for (const step of stream) indices[step.visit]!.push(...step.indices);
-  return stream.visits.map(({ domain }, visit) => selectSamples(domain, indices[visit]!));
+  return visitDomains(createStream(dataset, { visits: parseStream(text), batchSize, seed }));
 }
 
 /** Notes the first few samples that could not be read; the rest is only counted. */

@@ -127,8 +127,10 @@ function parseValue(flag: Flag, text: string, previous: unknown): unknown {
       return text.split("x").map((part) => parseNumber({ ...flag, minimum: 1 }, part));
     case "pairs":
       return { ...(previous as Record<string, unknown> | undefined), ...parsePair(text) };
-    default:
+    case "text":
       return text;
+    case "boolean":
+      return true;
   }
 }
 

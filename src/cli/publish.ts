@@ -50,7 +50,7 @@ const LARGEST_DIFFERENCE = 1e-5;
 /**
  * Writes a model to a file, but first reads its own bytes back and lets ONNX Runtime predict a batch with them: what is published
  * predicts what was measured. The old file stays until the new one is whole.
- * Throws: `internal` when predictions differ; `io.full`, `io.failed`, `run.failed`.
+ * Throws: `internal` when predictions differ, `train.non-finite` when they are not numbers; `io.full`, `io.failed`, `run.failed`.
  */
 export async function publishModel(path: string, model: Model, options: PublishOptions): Promise<void> {
   const bytes = writeModel(model);
@@ -71,7 +71,7 @@ async function predictWith(predictor: Predictor, images: RunTensor): Promise<Run
   return output;
 }
 
-/** Throws: `internal` where two outputs differ by more than float32 rounding, relative to the largest value. */
+/** Throws: `internal`, `train.non-finite` where two outputs differ by more than float32 rounding, relative to the largest value. */
 function checkAgreement(path: string, measured: RunTensor, published: RunTensor): void {
   const [expected, got] = [measured, published].map(({ data }) => Array.from(data as Float32Array)) as [
     number[],
@@ -82,5 +82,6 @@ function checkAgreement(path: string, measured: RunTensor, published: RunTensor)
   const difference = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - got[i]!)), 0) / scale;
   if (difference <= LARGEST_DIFFERENCE) return;
   const message = `export "${path}": predictions within ${LARGEST_DIFFERENCE} of those measured, got a difference of ${difference}; nothing was written`;
-  throw new LimberError("internal", message, { path, difference });
+  const code = Number.isNaN(difference) ? "train.non-finite" : "internal";
+  throw new LimberError(code, message, { path, difference: String(difference) });
 }

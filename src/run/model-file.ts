@@ -52,21 +52,22 @@ export function externalDataIn(folder: string): ExternalData {
         `external data "${location}": a plain file in the model's folder, got ${got}`,
         { location },
       );
-    if (!path.startsWith(realpathSync(folder) + sep) && !path.startsWith(resolve(folder) + sep))
-      throw refuse("a path outside of it");
+    if (!path.startsWith(resolve(folder) + sep)) throw refuse("a path outside of it");
     let file: number;
     try {
-      if (!realpathSync(dirname(path)).startsWith(realpathSync(folder))) throw refuse("a folder outside of it");
-      file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+      const inside = realpathSync(folder) + sep;
+      if (!(realpathSync(dirname(path)) + sep).startsWith(inside)) throw refuse("a folder outside of it");
+      // Not blocking: opening a named pipe would wait for a writer for ever.
+      file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
     } catch (cause) {
       throw cause instanceof LimberError ? cause : refuse((cause as NodeJS.ErrnoException).code ?? "an error");
     }
     try {
-      const { size, nlink } = fstatSync(file);
-      if (nlink > 1) throw refuse("a hard link");
-      const end = length < 0 ? size : offset + length;
-      if (offset < 0 || end > size) throw refuse(`${size} bytes where ${end} are needed`);
-      const bytes = new Uint8Array(end - offset);
+      const status = fstatSync(file);
+      if (!status.isFile()) throw refuse("something else");
+      if (status.nlink > 1) throw refuse("a hard link");
+      if (offset + length > status.size) throw refuse(`${status.size} bytes where ${offset + length} are needed`);
+      const bytes = new Uint8Array(length);
       readSync(file, bytes, 0, bytes.length, offset);
       return bytes;
     } finally {

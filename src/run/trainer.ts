@@ -1,5 +1,6 @@
 import { invariant, LimberError } from "../base/index.js";
 import {
+  blockDepthwise,
   buildStep,
   inferShapes,
   type Model,
@@ -9,6 +10,7 @@ import {
   type ValueInfo,
   writeModel,
 } from "../graph/index.js";
+import { findBlockSize } from "./blocks.js";
 import { createMachine } from "./machine.js";
 import { checkImages } from "./predictor.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
@@ -127,8 +129,14 @@ export class Trainer implements AsyncDisposable {
     }
     const bindings = step.state.map(({ input, output }) => ({ name: input, input, output }));
     const { threads, optimization } = this.options;
-    const session = await this.machine.createSession(writeModel(step.model), { threads, optimization }, bindings);
+    const session = await this.machine.createSession(writeModel(await this.lower(step.model)), { threads, optimization }, bindings);
     return { step, session };
+  }
+
+  /** The same step on the kernels that are fastest on this machine. */
+  private async lower(model: Model): Promise<Model> {
+    const block = await findBlockSize(this.machine);
+    return block === undefined ? model : blockDepthwise(model, block);
   }
 
   private writeInitial(): Promise<void> {

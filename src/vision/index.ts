@@ -1,6 +1,7 @@
 export { augmentBatch, type AugmentOptions } from "./augment.js";
+export * from "./corrupt/index.js";
 export * from "./data/batches.js";
-export { blockDomain, blockOf, imageAt, joinDomains, type BlockSource, type ImageBlock } from "./data/block.js";
+export { blockDomain, blockOf, imageAt, joinDomains, selectSamples, type BlockSource, type ImageBlock } from "./data/block.js";
 export { readNpy, readNpyHeader, writeNpy, type NpyHeader } from "./data/npy.js";
 export * from "./data/read-dataset.js";
 export { DATASET_READERS } from "./data/readers/index.js";
@@ -33,3 +34,4 @@ export {
 } from "./preprocess/preprocessing.js";
 export * from "./preprocess/resolve.js";
 export { writePixels } from "./preprocess/write-pixels.js";
+export * from "./world/index.js";

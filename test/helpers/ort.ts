@@ -3,9 +3,12 @@ import type { Tensor } from "../../src/base/index.js";
 import type { Model } from "../../src/graph/ir/index.js";
 import { writeModel } from "../../src/graph/onnx/index.js";
 
-/** Runs a model once in ONNX Runtime: one thread, graph optimization off, so that each op runs as written. */
-export async function runOrt(model: Model, feeds: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>> {
-  const session = await InferenceSession.create(writeModel(model), {
+/** Runs a model, or its bytes, once in ONNX Runtime: one thread, graph optimization off, so that each op runs as written. */
+export async function runOrt(
+  model: Model | Uint8Array,
+  feeds: ReadonlyMap<string, Tensor>,
+): Promise<Map<string, Tensor>> {
+  const session = await InferenceSession.create(model instanceof Uint8Array ? model : writeModel(model), {
     graphOptimizationLevel: "disabled",
     intraOpNumThreads: 1,
     interOpNumThreads: 1,

@@ -5,7 +5,6 @@ import { corruptDataset, STORES } from "../corrupt-dataset.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
 import { formatCount, formatSkipped } from "../format.js";
 
-const { severity: _, ...READING_FLAGS } = DATA_FLAGS;
 const SETS = ["reported", "held-out", "patchline"] as const;
 const WORLD_SIDE = 32;
 
@@ -15,7 +14,7 @@ export const corruptCommand = defineCommand({
   summary: "Write corrupted copies of a data set, as CIFAR-10-C and ImageNet-C do",
   args: {},
   flags: {
-    ...READING_FLAGS,
+    ...DATA_FLAGS,
     output: { kind: "text", value: "folder", required: true, help: "where the copies go" },
     corruption: { kind: "list", default: ["all"], help: `names, or a set: all, ${SETS.join(", ")}` },
     severity: {

@@ -18,7 +18,7 @@ describe("limber train", () => {
     const output = join(folder, "scratch.onnx");
     const validation = ["--validation", arrays, "--validation-domains", "noisy"];
     const { code, json, stderr } = await limber(fromScratch(output, "--epochs", "6", "--shift", "1", ...validation));
-    expect(code).toBe(EXIT.ok);
+    expect(code, stderr).toBe(EXIT.ok);
     const found = json();
     expect(found).toMatchObject({ network: "resnet8", skipped: 0, output });
     const epochs = found.epochs as { epoch: number; loss: number; validationAccuracy: number }[];

@@ -108,7 +108,7 @@ function thunksOf(
     const message = `gradient of "${reached}": differentiable ops up to the loss, got ${node.op} "${node.name}" (${obstacle}); train later values or replace the op`;
     throw new LimberError("gradient.missing", message, { op: node.op, node: node.name, value: reached });
   }
-  const named = applyRule(type, node, dOutputs, scope);
+  const named: Gradients = applyRule(type, node, dOutputs, scope);
   return catalog[type].inputs.flatMap((spec, i) => {
     const entry = named[spec.replace(/[?*]$/, "")];
     return typeof entry === "function" || !entry ? [node.inputs[i] ? (entry ?? null) : null] : entry;
@@ -122,7 +122,7 @@ function applyRule<K extends OpType>(
   node: Node,
   dOutputs: readonly (Val | undefined)[],
   scope: Scope,
-): Gradients {
+): ReturnType<GradientRule<K>> {
   const rule: GradientRule<K> | NoGradient = gradientTable[type];
   invariant(typeof rule !== "string", `${type} is on a gradient path`);
   const values = (names: readonly string[]): (Val | undefined)[] => names.map((name) => scope.find(name));

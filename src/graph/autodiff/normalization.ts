@@ -45,6 +45,10 @@ export function normalizeWithBatch(
   return { graph: { ...graph, nodes, types: new Map([...graph.types, ...emit.types]) }, statistics };
 }
 
+/** Whether several normalizations use one scale. */
+const isShared = (graph: Graph, scale: string): boolean =>
+  graph.nodes.filter(({ op, inputs }) => op === "BatchNormalization" && inputs[1] === scale).length > 1;
+
 function rewrite(
   graph: Graph,
   node: Node,
@@ -69,14 +73,18 @@ function rewrite(
   const mix = (source: Val, target: Val): Val =>
     sourceWeight === 0 ? target : emit.add(emit.mul(source, sourceWeight), emit.mul(target, 1 - sourceWeight));
 
-  if (sourceWeight === 0) {
+  if (sourceWeight === 0 && !isShared(graph, scale.name)) {
+    // In this mode ONNX Runtime may write the batch statistics over inputs 3 and 4, so each node needs its own: no pass
+    // merges these, as it would equal constants (https://github.com/microsoft/onnxruntime, batch_norm.h: Alias(3, 1), Alias(4, 2)).
+    const scratch = [emit.mul(scale, 0), emit.mul(bias, 0)].map((v) => v.name);
+    const before = emit.drain();
     const outputs = [node.outputs[0]!, emit.freshName(`${node.name}:mean`), emit.freshName(`${node.name}:variance`)];
     const batch = outputs.slice(1).map((name) => emit.value(name, mean)) as [Val, Val];
     for (const output of outputs.slice(1)) emit.types.set(output, mean);
     const attributes = { epsilon: attr.float(epsilon), momentum: attr.float(0), training_mode: attr.int(1) };
     const used = { mean: batch[0], variance: emit.mul(batch[1], correction) };
-    const training = { ...node, outputs, attributes };
-    return { before: [], node: training, after: emit.drain(), statistics: { node: node.name, stored: names, used } };
+    const training = { ...node, inputs: [x.name, scale.name, bias.name, ...scratch], outputs, attributes };
+    return { before, node: training, after: emit.drain(), statistics: { node: node.name, stored: names, used } };
   }
   const axes = x.dims.flatMap((_, i) => (i === 1 ? [] : [i]));
   const targetMean = emit.reduceMean(x, axes);

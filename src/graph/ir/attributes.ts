@@ -74,7 +74,7 @@ export function shortestFloat(value: number): number {
   if (!Number.isFinite(value)) return value;
   for (let digits = 1; digits <= 9; digits++) {
     const candidate = Number(value.toPrecision(digits));
-    if (Math.fround(candidate) === Math.fround(value)) return candidate;
+    if (Object.is(Math.fround(candidate), Math.fround(value))) return candidate;
   }
   return value;
 }

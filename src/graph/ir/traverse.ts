@@ -37,6 +37,7 @@ export function consumersOf(graph: Graph): Map<string, Node[]> {
 
 /**
  * The nodes in an order where every value is defined before it is read; nodes already in order keep their places.
+ * Cost: linear in nodes and inputs; no recursion, so a long chain is no danger.
  * Throws: `graph.cyclic`, naming a node of the circle.
  */
 export function sortTopologically(nodes: readonly Node[]): Node[] {
@@ -44,29 +45,28 @@ export function sortTopologically(nodes: readonly Node[]): Node[] {
   for (const node of nodes) for (const name of node.outputs) if (name !== "") producers.set(name, node);
   const order: Node[] = [];
   const state = new Map<Node, "open" | "done">();
+  const stack: { readonly node: Node; readonly sources: Iterator<Node, undefined> }[] = [];
+  const enter = (node: Node): void => {
+    state.set(node, "open");
+    stack.push({
+      node,
+      sources: readsOf(node)
+        .flatMap((name) => producers.get(name) ?? [])
+        .values(),
+    });
+  };
   for (const root of nodes) {
-    const stack = [root];
-    while (stack.length > 0) {
-      const node = stack[stack.length - 1]!;
-      if (state.get(node) === "done") {
+    if (!state.has(root)) enter(root);
+    for (let top = stack.at(-1); top; top = stack.at(-1)) {
+      const source = top.sources.next().value;
+      if (!source) {
+        state.set(top.node, "done");
+        order.push(top.node);
         stack.pop();
-        continue;
-      }
-      const sources = readsOf(node).flatMap((name) => producers.get(name) ?? []);
-      const pending = sources.filter((source) => state.get(source) !== "done");
-      if (pending.length === 0) {
-        state.set(node, "done");
-        order.push(node);
-        stack.pop();
-        continue;
-      }
-      const circle = pending.find((source) => source === node || state.get(source) === "open");
-      if (circle) {
-        const message = `graph: no circle among nodes, got one through ${circle.op} "${circle.name}"`;
-        throw new LimberError("graph.cyclic", message, { op: circle.op, node: circle.name });
-      }
-      state.set(node, "open");
-      stack.push(pending[0]!);
+      } else if (state.get(source) === "open") {
+        const message = `graph: no circle among nodes, got one through ${source.op} "${source.name}"`;
+        throw new LimberError("graph.cyclic", message, { op: source.op, node: source.name });
+      } else if (!state.has(source)) enter(source);
     }
   }
   return order;

@@ -1,5 +1,4 @@
 import { formatShape, LimberError, sizeOf } from "../../base/index.js";
-import { readsOf } from "./traverse.js";
 import type { Graph } from "./types.js";
 
 /** A broken rule of the IR and where. */
@@ -13,15 +12,14 @@ export interface Problem {
  * Looks for broken rules: every name defined once, before it is read, and outputs defined.
  * `outer` holds the names that a nested graph may see.
  */
-export function findProblems(graph: Graph, outer: ReadonlySet<string> = new Set()): Problem[] {
+export function findProblems(graph: Graph, outer: Pick<ReadonlySet<string>, "has"> = new Set()): Problem[] {
   const problems: Problem[] = [];
-  const defined = new Set(outer);
   const own = new Set<string>();
+  const defined = { has: (name: string): boolean => own.has(name) || outer.has(name) };
   const define = (value: string, where: string, node?: string): void => {
     if (own.has(value))
       problems.push({ message: `${where}: a name defined once, got "${value}" again`, value, ...(node && { node }) });
     own.add(value);
-    defined.add(value);
   };
   // An initializer may repeat an input: since IR 4 it is then the default value of that input.
   for (const input of graph.inputs) define(input.name, "input");
@@ -36,10 +34,11 @@ export function findProblems(graph: Graph, outer: ReadonlySet<string> = new Set(
   for (const node of graph.nodes) {
     const where = `${node.op} "${node.name}"`;
     for (const attribute of Object.values(node.attributes)) {
-      if (attribute.kind === "graph") problems.push(...findProblems(attribute.value, defined));
+      if (attribute.kind === "graph")
+        for (const problem of findProblems(attribute.value, defined)) problems.push(problem);
     }
-    for (const value of readsOf(node)) {
-      if (!defined.has(value))
+    for (const value of node.inputs) {
+      if (value !== "" && !defined.has(value))
         problems.push({ message: `${where}: inputs defined before, got "${value}"`, node: node.name, value });
     }
     for (const value of node.outputs) if (value !== "") define(value, where, node.name);

@@ -13,11 +13,12 @@ import {
   type StringStringEntryProto,
   type ValueInfoProto,
 } from "onnx-buf";
-import { LimberError, type Tensor } from "../../base/index.js";
+import { LimberError } from "../../base/index.js";
 import {
   type Attribute,
   checkGraph,
   type Dim,
+  findText,
   type Graph,
   type Model,
   type Node,
@@ -75,9 +76,9 @@ export function readModel(bytes: Uint8Array, options: ReadOptions = {}): Model {
     producerName: proto.producerName,
     producerVersion: proto.producerVersion,
     metadata: new Map(proto.metadataProps.map(({ key, value }) => [key, value])),
-    domain: proto.domain,
-    modelVersion: Number(proto.modelVersion),
-    docString: proto.docString,
+    ...(proto.domain !== "" && { domain: proto.domain }),
+    ...(proto.modelVersion !== 0n && { modelVersion: Number(proto.modelVersion) }),
+    ...docOf(proto.docString),
     ...opaqueOf(ModelProtoSchema, proto, MODEL_FIELDS),
   };
 }
@@ -106,7 +107,17 @@ function opaqueOf<T extends Message>(
   return bytes.length > 0 ? { opaque: bytes } : {};
 }
 
-const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+/** Throws: `graph.invalid` when a name comes twice; a map would silently keep one of the two. */
+function mapOf<T>(subject: string, entries: readonly (readonly [string, T])[]): Map<string, T> {
+  const map = new Map<string, T>();
+  for (const [name, value] of entries) {
+    if (map.has(name))
+      throw new LimberError("graph.invalid", `${subject}: each name once, got "${name}" again`, { name });
+    map.set(name, value);
+  }
+  return map;
+}
+
 const docOf = (docString: string): { docString?: string } => (docString === "" ? {} : { docString });
 const recordOf = (entries: readonly StringStringEntryProto[]): { metadata?: Record<string, string> } =>
   entries.length === 0 ? {} : { metadata: Object.fromEntries(entries.map(({ key, value }) => [key, value])) };
@@ -129,7 +140,10 @@ class Reader implements TensorReader {
       inputs: proto.input.map((value) => this.border(value)),
       outputs: proto.output.map((value) => this.border(value)),
       nodes: sortTopologically(nodes),
-      initializers: new Map(proto.initializer.map((t) => [t.name, readTensor(t, `initializer "${t.name}"`, this)])),
+      initializers: mapOf(
+        `initializers of graph "${proto.name}"`,
+        proto.initializer.map((t) => [t.name, readTensor(t, `initializer "${t.name}"`, this)]),
+      ),
       types: new Map(
         proto.valueInfo.flatMap((value) => {
           const type = readType(value);
@@ -159,7 +173,12 @@ class Reader implements TensorReader {
       name: proto.name,
       inputs: proto.input,
       outputs: proto.output,
-      attributes: Object.fromEntries(proto.attribute.map((a) => [a.name, this.attribute(a, owner, depth)])),
+      attributes: Object.fromEntries(
+        mapOf(
+          `attributes of ${owner}`,
+          proto.attribute.map((a) => [a.name, this.attribute(a, owner, depth)]),
+        ),
+      ),
       ...docOf(proto.docString),
       ...recordOf(proto.metadataProps),
       ...opaqueOf(NodeProtoSchema, proto, NODE_FIELDS),
@@ -167,22 +186,27 @@ class Reader implements TensorReader {
   }
 
   private attribute(proto: AttributeProto, owner: string, depth: number): Attribute {
-    const tensor = (): Tensor => readTensor(proto.t!, `${owner} attribute "${proto.name}"`, this);
     switch (kindOf(proto)) {
       case Kind.FLOAT:
         return { kind: "float", value: shortestFloat(proto.f) };
       case Kind.INT:
         return { kind: "int", value: Number(proto.i) };
-      case Kind.STRING:
-        return { kind: "string", value: textOf(proto.s) };
+      case Kind.STRING: {
+        const value = findText(proto.s);
+        if (value !== undefined) return { kind: "string", value };
+        break;
+      }
       case Kind.FLOATS:
         return { kind: "floats", value: proto.floats.map(shortestFloat) };
       case Kind.INTS:
         return { kind: "ints", value: proto.ints.map(Number) };
-      case Kind.STRINGS:
-        return { kind: "strings", value: proto.strings.map(textOf) };
+      case Kind.STRINGS: {
+        const value = proto.strings.flatMap((bytes) => findText(bytes) ?? []);
+        if (value.length === proto.strings.length) return { kind: "strings", value };
+        break;
+      }
       case Kind.TENSOR:
-        if (proto.t) return { kind: "tensor", value: tensor() };
+        if (proto.t) return { kind: "tensor", value: readTensor(proto.t, `${owner} attribute "${proto.name}"`, this) };
         break;
       case Kind.GRAPH:
         if (proto.g) return { kind: "graph", value: this.graph(proto.g, depth + 1) };
@@ -208,7 +232,8 @@ function readType(proto: ValueInfoProto): TensorType | undefined {
   if (proto.type?.value.case !== "tensorType") return undefined;
   const { elemType, shape } = proto.type.value.value;
   const dims = shape?.dim.map(({ value }): Dim => {
-    if (value.case === "dimValue") return Number(value.value);
+    // A negative size is how some exporters say "unknown"; ONNX Runtime reads it so too.
+    if (value.case === "dimValue") return value.value < 0n ? "" : Number(value.value);
     return value.case === "dimParam" ? value.value : "";
   });
   return { dtype: readDType(elemType, `value "${proto.name}"`), dims };

@@ -12,16 +12,14 @@ import {
   sizeOf,
   type Tensor,
 } from "../../base/index.js";
-import { DTYPE_CODES } from "../ir/index.js";
+import { DTYPE_CODES, findDType } from "../ir/index.js";
 import { checkLimit, type ReadLimits } from "./limits.js";
 
 /** Gives the bytes of weights kept beside the model file; `location` is relative to its folder. */
 export type ExternalData = (location: string, offset: number, length: number) => Uint8Array;
 
-const DTYPES = new Map(Object.entries(DTYPE_CODES).map(([name, code]) => [code as number, name as DType]));
-
 export function readDType(code: number, subject: string): DType {
-  const dtype = DTYPES.get(code);
+  const dtype = findDType(code);
   if (dtype) return dtype;
   const name = TensorProto_DataType[code] ?? String(code);
   throw new LimberError("op.unsupported", `${subject}: an element type that Limber knows, got ${name}`, {
@@ -40,42 +38,73 @@ export function readTensor(proto: TensorProto, subject: string, { limits, extern
   checkLimit(`${subject} rank`, "rank", limits, dims.length);
   if (dims.some((d) => d < 0)) throw malformed(subject, "dims of 0 or more", formatShape(dims));
   const count = sizeOf(dims);
-  checkLimit(`${subject} ${formatShape(dims)}`, "tensorBytes", limits, count * bytesPerElement(dtype));
+  const sizeBytes = count * bytesPerElement(dtype);
+  checkLimit(`${subject} ${formatShape(dims)}`, "tensorBytes", limits, sizeBytes);
   if (!isNumeric(dtype)) return { dtype, dims, data: expectCount(proto.stringData, count, subject) };
   if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL) {
-    return { dtype, dims, data: decodeRaw(dtype, count, readExternal(proto, subject, externalData), subject) };
+    return {
+      dtype,
+      dims,
+      data: decodeRaw(dtype, count, readExternal(proto, subject, sizeBytes, externalData), subject),
+    };
   }
   if (proto.rawData.length > 0) return { dtype, dims, data: decodeRaw(dtype, count, proto.rawData, subject) };
   return { dtype, dims, data: decodeLists(proto, dtype, count, subject) };
 }
 
-function readExternal(proto: TensorProto, subject: string, externalData: ExternalData | undefined): Uint8Array {
-  const entries = Object.fromEntries(proto.externalData.map(({ key, value }) => [key, value]));
-  const location = entries.location ?? "";
+function readExternal(
+  proto: TensorProto,
+  subject: string,
+  sizeBytes: number,
+  externalData: ExternalData | undefined,
+): Uint8Array {
+  const entries = new Map(proto.externalData.map(({ key, value }) => [key, value]));
+  const location = entries.get("location") ?? "";
   if (!externalData) {
     const message = `${subject}: weights inside of the model file, got external data "${location}"; allow external data if you trust the file`;
     throw new LimberError("model.external-data", message, { location });
   }
-  return externalData(location, Number(entries.offset ?? 0), Number(entries.length ?? -1));
+  const offset = Number(entries.get("offset") ?? 0);
+  if (!Number.isSafeInteger(offset) || offset < 0) throw malformed(subject, "an offset of 0 or more", offset);
+  const length = Number(entries.get("length") ?? sizeBytes);
+  if (length !== sizeBytes) throw malformed(subject, `${sizeBytes} bytes of external data`, length);
+  return externalData(location, offset, length);
 }
 
 /** ONNX stores raw data in little-endian order, as every platform that runs Limber does. */
 function decodeRaw(dtype: DType, count: number, raw: Uint8Array, subject: string): NumericArray {
+  const sizeBytes = count * bytesPerElement(dtype);
+  if (raw.byteLength !== sizeBytes) throw malformed(subject, `${sizeBytes} bytes of data`, raw.byteLength);
   const data = createArray(dtype, count);
-  if (raw.byteLength !== data.byteLength) throw malformed(subject, `${data.byteLength} bytes of data`, raw.byteLength);
   new Uint8Array(data.buffer).set(raw);
   return data;
 }
 
+/** The count is compared before memory is taken: a file may claim far more than it holds. */
 function decodeLists(proto: TensorProto, dtype: DType, count: number, subject: string): NumericArray {
+  const list = listOf(proto, dtype);
+  expectCount<number | bigint>(list, count, subject);
   const data = createArray(dtype, count);
-  if (data instanceof BigInt64Array || data instanceof BigUint64Array) {
-    data.set(expectCount(dtype === "int64" ? proto.int64Data : proto.uint64Data, count, subject));
-  } else if (dtype === "float32") data.set(expectCount(proto.floatData, count, subject));
-  else if (dtype === "float64") data.set(expectCount(proto.doubleData, count, subject));
-  else if (dtype === "uint32") data.set(expectCount(proto.uint64Data, count, subject).map(Number));
-  else data.set(expectCount(proto.int32Data, count, subject));
+  const wide = data instanceof BigInt64Array || data instanceof BigUint64Array;
+  for (let i = 0; i < count; i++) data[i] = wide ? list[i]! : Number(list[i]!);
   return data;
+}
+
+/** The field that ONNX stores an element type in when not raw. Source: onnx.proto, TensorProto. */
+function listOf(proto: TensorProto, dtype: DType): readonly number[] | readonly bigint[] {
+  switch (dtype) {
+    case "float32":
+      return proto.floatData;
+    case "float64":
+      return proto.doubleData;
+    case "int64":
+      return proto.int64Data;
+    case "uint64":
+    case "uint32":
+      return proto.uint64Data;
+    default:
+      return proto.int32Data;
+  }
 }
 
 function expectCount<T>(list: readonly T[], count: number, subject: string): readonly T[] {

@@ -11,7 +11,15 @@ import {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "onnx-buf";
-import { type Attribute, DTYPE_CODES, type Graph, type Model, type Node, type TensorType } from "../ir/index.js";
+import {
+  type Attribute,
+  DTYPE_CODES,
+  encodeText,
+  type Graph,
+  type Model,
+  type Node,
+  type TensorType,
+} from "../ir/index.js";
 import { writeTensor } from "./tensor.js";
 
 /** The largest int64: what exporters write for "to the end", and what no double can hold. */
@@ -45,7 +53,6 @@ export function writeModel(model: Model): Uint8Array {
 
 const entriesOf = (pairs: Iterable<[string, string]>): { key: string; value: string }[] =>
   [...pairs].map(([key, value]) => ({ key, value }));
-const bytesOfText = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
 
 function writeGraph(graph: Graph): GraphProto {
   const proto = graph.opaque ? fromBinary(GraphProtoSchema, graph.opaque) : create(GraphProtoSchema);
@@ -94,13 +101,13 @@ function writeAttribute(name: string, attribute: Attribute): AttributeProto {
     case "float":
       return create(AttributeProtoSchema, { ...base, type: Kind.FLOAT, f: attribute.value });
     case "string":
-      return create(AttributeProtoSchema, { ...base, type: Kind.STRING, s: bytesOfText(attribute.value) });
+      return create(AttributeProtoSchema, { ...base, type: Kind.STRING, s: encodeText(attribute.value) });
     case "ints":
       return create(AttributeProtoSchema, { ...base, type: Kind.INTS, ints: attribute.value.map(int64) });
     case "floats":
       return create(AttributeProtoSchema, { ...base, type: Kind.FLOATS, floats: [...attribute.value] });
     case "strings":
-      return create(AttributeProtoSchema, { ...base, type: Kind.STRINGS, strings: attribute.value.map(bytesOfText) });
+      return create(AttributeProtoSchema, { ...base, type: Kind.STRINGS, strings: attribute.value.map(encodeText) });
     case "tensor":
       return create(AttributeProtoSchema, { ...base, type: Kind.TENSOR, t: writeTensor("", attribute.value) });
     case "graph":

@@ -87,7 +87,7 @@ function feedEntries(feeds: Feeds): Iterable<readonly [string, Tensor | Referenc
 
 /** A float64 tensor is its own reference, and so are doubles of any element type. */
 const asReference = (value: Tensor | ReferenceTensor): ReferenceTensor =>
-  value.data instanceof Float64Array ? (value as ReferenceTensor) : toReference(value as Tensor);
+  value.data instanceof Float64Array ? (value as ReferenceTensor) : toReference(value);
 
 /** The nodes that the wanted values depend on, in graph order; a value that is fed needs nothing. */
 function neededNodes(graph: Graph, wanted: ReadonlySet<string>, fed: ReadonlyMap<string, unknown>): Node[] {

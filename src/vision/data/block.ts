@@ -148,3 +148,15 @@ export function joinDomains(name: string, parts: readonly Domain[]): Domain {
     tags: on((part, index) => part.tags?.(index) ?? []),
   };
 }
+
+/** Some samples of a domain as a domain. */
+export function selectSamples(domain: Domain, indices: ArrayLike<number>): Domain {
+  return {
+    name: domain.name,
+    samples: indices.length,
+    label: (index) => domain.label(indices[index]!),
+    read: (index) => domain.read(indices[index]!),
+    pathOf: (index) => domain.pathOf(indices[index]!),
+    tags: (index) => domain.tags?.(indices[index]!) ?? [],
+  };
+}

@@ -1,4 +1,5 @@
 import { LimberError, Random } from "../../base/index.js";
+import { selectSamples } from "./block.js";
 import { domainOf } from "./read-dataset.js";
 import { createSampler, drawDirichlet } from "./sampler.js";
 import type { Dataset, Domain } from "./types.js";
@@ -81,6 +82,13 @@ export function createStream(dataset: Dataset, options: StreamOptions): DomainSt
       }
     },
   };
+}
+
+/** The visits of a stream as one domain each, with the samples that arrive in them. */
+export function visitDomains(stream: DomainStream): Domain[] {
+  const indices: number[][] = stream.visits.map(() => []);
+  for (const step of stream) indices[step.visit]!.push(...step.indices);
+  return stream.visits.map(({ domain }, visit) => selectSamples(domain, indices[visit]!));
 }
 
 function classWeightsOf(

@@ -46,7 +46,7 @@ export function createWorld(options: WorldOptions = {}): World {
     const domain = byName.get(name);
     if (!domain) throw invalid(`world domain: one of ${names.join(", ")}, got "${name}"`, { domain: name });
     const byClass = bySplit.get(split);
-    if (!byClass) throw invalid(`world split: one of ${SPLITS.join(", ")}, got "${String(split)}"`, { split });
+    if (!byClass) throw invalid(`world split: one of ${SPLITS.join(", ")}, got "${split}"`, { split });
     const scene: SceneOptions = { ...SOURCE_SCENE, ...domain.scene };
     const source = new Random(seed).fork(`${name}/${split}`);
     const castOf = (random: Random): Cast => castScene(scene, byClass, digits, random.fork("cast"));

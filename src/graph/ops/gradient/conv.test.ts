@@ -84,20 +84,19 @@ const LAYERS: Record<string, Convolution> = {
 
 const REPORT = { seed: 7, endOnFailure: true, numRuns: 150 };
 
-describe.each([
-  {
-    gradient: "input",
-    formulations: inputFormulations as Record<string, Formulation>,
-    fallback: "transposed",
-    choose: chooseInputFormulation,
-  },
-  {
-    gradient: "weight",
-    formulations: weightFormulations as Record<string, Formulation>,
-    fallback: "exchanged",
-    choose: chooseWeightFormulation,
-  },
-])("gradient of a convolution by its $gradient", ({ formulations, fallback, choose }) => {
+interface Choice {
+  readonly gradient: string;
+  readonly formulations: Readonly<Record<string, Formulation>>;
+  /** The formulation for every form. */
+  readonly fallback: string;
+  readonly choose: (convolution: Convolution) => string;
+}
+const CHOICES: readonly Choice[] = [
+  { gradient: "input", formulations: inputFormulations, fallback: "transposed", choose: chooseInputFormulation },
+  { gradient: "weight", formulations: weightFormulations, fallback: "exchanged", choose: chooseWeightFormulation },
+];
+
+describe.each(CHOICES)("gradient of a convolution by its $gradient", ({ formulations, fallback, choose }) => {
   const others = Object.keys(formulations).filter((name) => name !== fallback);
 
   it.each(others)("written as %s equals the general formulation wherever it fits", (name) => {

@@ -80,7 +80,9 @@ export const poolKernels: Kernels<"MaxPool" | "AveragePool" | "GlobalAveragePool
             spatial.map((d, i) => d + geometry.padsBegin[i]! + geometry.padsEnd[i]!),
             geometry.output,
           );
-    forEachTap(counted, 1, (position) => void counts[position]!++);
+    forEachTap(counted, 1, (position) => {
+      counts[position]!++;
+    });
     y.data.forEach((sum, i) => (y.data[i] = sum / counts[i % counts.length]!));
     return y;
   },

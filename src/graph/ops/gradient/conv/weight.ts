@@ -86,8 +86,26 @@ const interleaved = (perSample: boolean): Formulation => ({
   },
 });
 
+/**
+ * One kernel per channel: every channel of every sample is convolved on its own by its dY, and the batch summed after.
+ * Shapes: X → [1, N·C, …S], dY → [N·C, 1, …O], result [1, N·C, …≥K] → [C, 1, …K].
+ */
+const depthwise: Formulation = {
+  fits: ({ group, X, W }) => group > 1 && group === X.dims[1] && group === W.dims[0],
+  write: (emit, { geometry, X, W, dY }) => {
+    const planes = X.dims[0]! * X.dims[1]!;
+    const window = windowAttributes({ ...geometry, strides: geometry.dilations, dilations: geometry.strides }, planes);
+    const images = emit.reshape(X, [1, planes, ...spatial(X)]);
+    const kernels = emit.reshape(dY, [planes, 1, ...spatial(dY)]);
+    const [full] = emit.node("Conv", [images, kernels], window);
+    const each = emit.reshape(cropSpatial(emit, full, spatial(W)), [X.dims[0]!, ...W.dims]);
+    return emit.reduceSum(each, [0]);
+  },
+};
+
 export const weightFormulations = {
   exchanged,
+  depthwise,
   columns,
   folded,
   interleavedPerSample: interleaved(true),
@@ -102,6 +120,7 @@ export function weightGradient(emit: Emitter, convolution: Convolution): Val {
 /** Measured on ONNX Runtime's CPU provider: small maps want the batch folded into one contraction, large ones a product per sample. */
 export function chooseWeightFormulation(convolution: Convolution): keyof typeof weightFormulations {
   const pixels = sizeOf(spatial(convolution.dY));
+  if (depthwise.fits(convolution)) return "depthwise";
   if (folded.fits(convolution)) return pixels < 100 ? "folded" : "columns";
   if (weightFormulations.interleavedFolded.fits(convolution))
     return pixels < 256 ? "interleavedFolded" : "interleavedPerSample";

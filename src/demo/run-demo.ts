@@ -1,0 +1,189 @@
+import { mkdir } from "node:fs/promises";
+import { availableParallelism, cpus, totalmem } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isLimberError, type LongCall } from "../base/index.js";
+import { type Model, parametersOf } from "../graph/index.js";
+import { readModelFile, type SessionOptions, writeFileAtomic } from "../run/node.js";
+import { type Domain, parsePreprocessing, type Preprocessing, preprocessingFromMetadata } from "../vision/index.js";
+import { CONTENDERS, type DemoPlan, planDemo, type PlanOptions } from "./plan.js";
+import { formatReportPage } from "./report/page.js";
+import { claimRunFolder, Journal, toCsv } from "./run-folder.js";
+import { meetDomains, type Visit, type VisitRow } from "./visit.js";
+
+/** Means over the visits, each of the same size. Units: shares in [0, 1]; seconds. */
+export interface DemoHeadline {
+  readonly source: number;
+  readonly bn: number;
+  readonly tentOnline: number;
+  readonly tentAfter: number;
+  readonly patched: number;
+  /** One domain, on average. */
+  readonly tentSeconds: number;
+  readonly patchSeconds: number;
+  /** Numbers in a patch, each four bytes. */
+  readonly patchValues: number;
+  /** From start to end. */
+  readonly seconds: number;
+}
+
+export interface DemoResult {
+  readonly headline: DemoHeadline;
+  readonly domains: readonly VisitRow[];
+  readonly folder: string;
+  readonly machine: Machine;
+  readonly seed: number;
+  readonly command: string;
+}
+
+export interface Machine {
+  readonly processor: string;
+  readonly threads: number;
+  readonly memoryGiB: number;
+  readonly system: string;
+  readonly node: string;
+}
+
+/** What is to be published as a file. */
+export interface AdaptedModel {
+  readonly path: string;
+  readonly model: Model;
+  readonly method: string;
+  readonly methodOptions: unknown;
+  readonly data: string;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly preprocessing: Preprocessing;
+  /** Images that it must predict as measured. */
+  readonly probe: Domain;
+}
+
+export interface DemoOptions extends PlanOptions, LongCall, SessionOptions {
+  /** Where run folders go. */
+  readonly runs: string;
+  /** The command line that repeats this run. */
+  readonly command: string;
+  /** The source model. Default: the one that comes with Limber. */
+  readonly modelPath?: string | undefined;
+  readonly onVisit?: ((row: VisitRow, visits: number) => void) | undefined;
+  /** Stamps, verifies and writes a model. */
+  readonly publish: (adapted: AdaptedModel) => Promise<void>;
+}
+
+/** The classifier of the embedded world; the package root is two levels up from src/demo and from dist/demo alike. */
+export const WORLD_MODEL_PATH = fileURLToPath(new URL("../../models/world-resnet8.onnx", import.meta.url));
+
+/**
+ * A source model meets domain after domain: measures it frozen, under Tent and patched, and leaves a run folder. When stopped,
+ * the files tell of the visits that are done.
+ * Throws: what `adapt` and `readModelFile` throw; `io.full`, `io.failed`, `aborted`.
+ */
+export async function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const { seed, signal, threads, onProgress, command } = options;
+  const model = await readModelFile(options.modelPath ?? WORLD_MODEL_PATH);
+  const preprocessing = parsePreprocessing(preprocessingFromMetadata(model.metadata), "source model");
+  const plan = planDemo(options);
+  const folder = await claimRunFolder(options.runs, "demo");
+  const run = new Run(folder, plan, { seed, command, machine: describeMachine() }, patchValuesOf(model));
+  await run.begin();
+  const onEvent = run.journal.add.bind(run.journal);
+  try {
+    for await (const visit of meetDomains(model, plan, { preprocessing, seed, signal, threads, onProgress, onEvent })) {
+      await run.add(visit);
+      options.onVisit?.(visit.row, plan.visits.length);
+    }
+  } catch (error) {
+    if (isLimberError(error, "aborted")) await run.end("stopped");
+    throw error;
+  }
+  await run.publish((adapted) => options.publish({ ...adapted, preprocessing }));
+  return run.end("finished");
+}
+
+/** The files of one run. */
+class Run {
+  readonly journal: Journal;
+  private readonly visits: Visit[] = [];
+
+  constructor(
+    private readonly folder: string,
+    private readonly plan: DemoPlan,
+    private readonly origin: Pick<DemoResult, "seed" | "command" | "machine">,
+    private readonly patchValues: number,
+  ) {
+    this.journal = new Journal(join(folder, "events.jsonl"));
+  }
+
+  async begin(): Promise<void> {
+    const { visits, images, labelled } = this.plan;
+    const methods = Object.values(CONTENDERS).map(({ method, methodOptions }) => ({ name: method.name, ...methodOptions }));
+    const settings = { visits: visits.map(({ name }) => name), images, labelled, methods };
+    await this.write("args.json", `${JSON.stringify({ ...this.origin, ...settings }, undefined, 2)}\n`);
+    this.journal.add("start", { at: new Date().toISOString(), ...this.origin });
+    await this.journal.write();
+  }
+
+  async add(visit: Visit): Promise<void> {
+    this.visits.push(visit);
+    await this.write("results.csv", toCsv(this.visits.map(({ row }) => row)));
+    await this.journal.write();
+  }
+
+  /** Writes the model of each method as the last visit left it. */
+  async publish(publish: (adapted: Omit<AdaptedModel, "preprocessing">) => Promise<void>): Promise<void> {
+    const { row, models } = this.visits.at(-1)!;
+    const probe = this.plan.visits.at(-1)!.stream;
+    await mkdir(join(this.folder, "weights"));
+    for (const [file, key, model, accuracy] of [
+      ["tent.onnx", "tent", models.tent, row.tentAfter],
+      ["patched.onnx", "patch", models.patched, row.patched],
+    ] as const) {
+      const { method, methodOptions } = CONTENDERS[key];
+      const metrics = { sourceAccuracy: row.source, afterAccuracy: accuracy };
+      const path = join(this.folder, "weights", file);
+      await publish({ path, model, method: method.name, methodOptions, data: `world: ${row.name}`, metrics, probe });
+      this.journal.add("exported", { file: `weights/${file}`, domain: row.name, accuracy });
+    }
+  }
+
+  async end(how: "finished" | "stopped"): Promise<DemoResult> {
+    const domains = this.visits.map(({ row }) => row);
+    const headline = { ...meansOf(domains), patchValues: this.patchValues, seconds: this.journal.seconds };
+    const result = { headline, domains, folder: this.folder, ...this.origin };
+    this.journal.add(how, { visits: domains.length, ...headline });
+    await this.journal.write();
+    await this.write("results.html", formatReportPage(result, this.visits, this.plan));
+    return result;
+  }
+
+  private write(name: string, text: string): Promise<void> {
+    return writeFileAtomic(join(this.folder, name), text);
+  }
+}
+
+function meansOf(rows: readonly VisitRow[]): Omit<DemoHeadline, "patchValues" | "seconds"> {
+  const mean = (key: "source" | "bn" | "tentOnline" | "tentAfter" | "patched", among = rows): number =>
+    among.reduce((sum, row) => sum + row[key], 0) / Math.max(1, among.length);
+  const seconds = (key: "tentSeconds" | "patchSeconds", among: readonly VisitRow[]): number =>
+    among.reduce((sum, row) => sum + row[key], 0) / Math.max(1, among.length);
+  return {
+    ...{ source: mean("source"), bn: mean("bn"), tentOnline: mean("tentOnline"), tentAfter: mean("tentAfter") },
+    ...{ patched: mean("patched"), tentSeconds: seconds("tentSeconds", rows) },
+    patchSeconds: seconds("patchSeconds", rows.filter(({ returning }) => !returning)),
+  };
+}
+
+/** How many numbers a patch of the normalization layers holds. */
+const patchValuesOf = (model: Model): number =>
+  parametersOf(model)
+    .filter(({ role }) => role.startsWith("norm-"))
+    .reduce((sum, { elements }) => sum + elements, 0);
+
+function describeMachine(): Machine {
+  return {
+    processor: cpus()[0]?.model.trim() ?? process.arch,
+    threads: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: `${process.platform} ${process.arch}`,
+    node: process.versions.node,
+  };
+}

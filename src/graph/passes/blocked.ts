@@ -1,0 +1,115 @@
+import { attr, attributesOf, type Graph, type Model, type Node, type TensorType } from "../ir/index.js";
+import { Emitter } from "../ops/index.js";
+
+/** ONNX Runtime's own operators on channel-blocked tensors, [N, C/b, H, W, b] in memory; only its CPU provider has them. */
+export const BLOCKED_DOMAIN = "com.microsoft.nchwc";
+
+/**
+ * Runs depthwise convolutions whose kernels change on ONNX Runtime's blocked kernels.
+ *
+ * The runtime does this by itself for constant kernels only; a training step has none. Reordering costs two passes over
+ * the data and is shared between the forward convolution and both gradients, which read the same tensors. A kernel
+ * [C, 1, K, K] has the memory order of an image [1, C, K, K], so the same reordering serves for it.
+ * For steps that are about to run on that provider: never for files. Shapes must be static.
+ * Cost: measured 2 to 10 times less than the plain operator (`limber bench engine`, MobileNetV2).
+ */
+export function blockDepthwise(model: Model, block: number): Model {
+  const pass = new Blocking(model.graph, block);
+  const nodes = model.graph.nodes.flatMap((node) => pass.rewrite(node));
+  const opsets = new Map([...model.opsets, [BLOCKED_DOMAIN, 1] as const]);
+  return { ...model, opsets, graph: { ...model.graph, nodes } };
+}
+
+type Dims = readonly [number, number, number, number];
+
+const isImage = (dims: TensorType["dims"]): dims is Dims =>
+  dims?.length === 4 && dims.every((d) => typeof d === "number");
+
+class Blocking {
+  private readonly types: ReadonlyMap<string, TensorType>;
+  private readonly names: Emitter;
+  private readonly producers = new Map<string, Node>();
+  /** The blocked twin of a value, once it was needed. */
+  private readonly twins = new Map<string, string>();
+
+  constructor(
+    private readonly graph: Graph,
+    private readonly block: number,
+  ) {
+    this.types = new Map([...graph.inputs.map((v) => [v.name, v] as const), ...graph.initializers, ...graph.types]);
+    this.names = new Emitter(1, [...this.types.keys(), ...graph.nodes.map(({ name }) => name)], "blocked/");
+    for (const node of graph.nodes) for (const output of node.outputs) this.producers.set(output, node);
+  }
+
+  rewrite(node: Node): Node[] {
+    const [x, w] = node.inputs.map((name) => this.dimsOf(name));
+    if (node.op !== "Conv" || !x || !w || !this.isDepthwise(node, x, w)) return [node];
+    const before: Node[] = [];
+    const image = this.blocked(node.inputs[0]!, x, before);
+    const kernel = this.blocked(node.inputs[1]!, w, before);
+    const attributes = { ...node.attributes, kernel_shape: attr.ints(w.slice(2)) };
+    const result = this.names.freshName(`${node.outputs[0]!}:blocked`);
+    const inputs = [image, kernel, ...node.inputs.slice(2)];
+    const convolution = { ...node, domain: BLOCKED_DOMAIN, inputs, outputs: [result], attributes };
+    const plain = this.node("ReorderOutput", [result], { channels: attr.int(w[0]) }, node.outputs[0]);
+    return [...before, convolution, plain];
+  }
+
+  /** One kernel per channel, channels that fill blocks, and a kernel that is not constant. */
+  private isDepthwise(node: Node, x: Dims, w: Dims): boolean {
+    const group = attributesOf(node).int("group", 1);
+    const changes = !this.graph.initializers.has(node.inputs[1]!);
+    return changes && group === x[1] && w[0] === group && w[1] === 1 && group % this.block === 0;
+  }
+
+  /**
+   * A blocked value with the given dims. Reshapes that only move the border between batch and channels do not change the
+   * order in memory, so the reordering is done on the value behind them, once for all readers.
+   */
+  private blocked(name: string, dims: Dims, nodes: Node[]): string {
+    const root = this.rootOf(name, dims);
+    const rootDims = this.dimsOf(root)!;
+    const isKernel = rootDims[1] % this.block !== 0; // [C, 1, K, K]: channels stand first
+    const imageDims: Dims = isKernel ? [1, rootDims[0] * rootDims[1], rootDims[2], rootDims[3]] : rootDims;
+    let twin = this.twins.get(root);
+    if (twin === undefined) {
+      const image = isKernel ? this.reshape(root, imageDims, nodes) : root;
+      const reorder = this.node("ReorderInput", [image], {});
+      nodes.push(reorder);
+      twin = reorder.outputs[0]!;
+      this.twins.set(root, twin);
+    }
+    return dims.join() === imageDims.join() ? twin : this.reshape(twin, dims, nodes);
+  }
+
+  private rootOf(name: string, dims: Dims): string {
+    const producer = this.producers.get(name);
+    const source = producer?.op === "Reshape" ? producer.inputs[0]! : undefined;
+    const before = source === undefined ? undefined : this.dimsOf(source);
+    const samePlanes = before?.[2] === dims[2] && before[3] === dims[3];
+    return before && samePlanes && before[1] % this.block === 0 ? this.rootOf(source!, before) : name;
+  }
+
+  private reshape(name: string, dims: Dims, nodes: Node[]): string {
+    const shape = this.node("Constant", [], { value_ints: attr.ints(dims) }, undefined, "");
+    const reshape = this.node("Reshape", [name, shape.outputs[0]!], {}, undefined, "");
+    nodes.push(shape, reshape);
+    return reshape.outputs[0]!;
+  }
+
+  private node(
+    op: string,
+    inputs: string[],
+    attributes: Node["attributes"],
+    output?: string,
+    domain = BLOCKED_DOMAIN,
+  ): Node {
+    const name = this.names.freshName(`blocked/${op}`);
+    return { op, domain, name, inputs, outputs: [output ?? `${name}:out`], attributes };
+  }
+
+  private dimsOf(name: string): Dims | undefined {
+    const dims = this.types.get(name)?.dims;
+    return isImage(dims) ? dims : undefined;
+  }
+}
