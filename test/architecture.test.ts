@@ -28,6 +28,8 @@ const LAYERS: readonly Layer[] = [
   { folder: "run", entries: ["node.ts"], packages: ANY },
   { folder: "vision", entries: ["index.ts", "world/index.ts", "corrupt/index.ts"], packages: ANY },
   { folder: "adapt", entries: ["index.ts"], packages: ANY },
+  { folder: "demo", entries: ["index.ts"], packages: ANY },
+  { folder: "bench", entries: ["index.ts"], packages: ANY },
   { folder: "cli", entries: [], packages: ANY },
   { folder: "", entries: [] },
 ];

@@ -99,6 +99,7 @@ export async function train(source: Model, data: Domain, options: TrainingOption
   const reports: EpochReport[] = [];
   while (position.epoch < epochs) {
     const { report, next } = await run.epoch(position);
+    await options.onCheckpoint?.(await run.checkpoint(next), next.epoch);
     let validation: Tally | undefined;
     if (options.validation) {
       const predictor = await Predictor.create(machine, await trainer.exportModel(), { threads: options.threads });
@@ -108,7 +109,6 @@ export async function train(source: Model, data: Domain, options: TrainingOption
     reports.push({ ...report, validation });
     options.onEpoch?.(reports.at(-1)!);
     position = next;
-    await options.onCheckpoint?.(await run.checkpoint(position), position.epoch);
   }
   return { model: await trainer.exportModel(), epochs: reports };
 }

@@ -4,7 +4,7 @@ import { createStream, createWorld, type Domain, visitDomains, WORLD_DOMAINS } f
 /** The order in which the demo meets the domains; one that comes back shows pictures that were not seen before. */
 export const DEMO_VISITS = [
   ...["day", "fog", "dusk", "night", "fog", "square-snow"],
-  ...["low-contrast", "day", "sensor-noise", "blur", "subpopulation", "night"],
+  ...["low-contrast", "day", "sensor-noise", "blur", "new-background", "subpopulation", "night"],
 ] as const;
 
 /** How a method takes part. All start from the source model in every domain; only patches are kept. */
@@ -16,7 +16,7 @@ export interface Contender {
 export const CONTENDERS = {
   bn: { method: bn, methodOptions: {} },
   tent: { method: tent, methodOptions: { learningRate: 1e-3 } },
-  patch: { method: finetune, methodOptions: { scope: "norm", learningRate: 1e-2, epochs: 12 } },
+  patch: { method: finetune, methodOptions: { scope: "norm", statistics: "batch", learningRate: 2e-3, epochs: 12 } },
 } as const satisfies Record<string, Contender>;
 
 export interface PlanOptions {
@@ -69,4 +69,3 @@ export function planDemo({ seed, visits: names = DEMO_VISITS, images = 256, labe
     labelled,
   };
 }
-

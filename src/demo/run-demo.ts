@@ -1,9 +1,9 @@
-import { mkdir } from "node:fs/promises";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { normalizationParameters } from "../adapt/index.js";
 import { isLimberError, type LongCall } from "../base/index.js";
-import { type Model, parametersOf } from "../graph/index.js";
+import type { Model } from "../graph/index.js";
 import { readModelFile, type SessionOptions, writeFileAtomic } from "../run/node.js";
 import { type Domain, parsePreprocessing, type Preprocessing, preprocessingFromMetadata } from "../vision/index.js";
 import { CONTENDERS, type DemoPlan, planDemo, type PlanOptions } from "./plan.js";
@@ -83,7 +83,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const preprocessing = parsePreprocessing(preprocessingFromMetadata(model.metadata), "source model");
   const plan = planDemo(options);
   const folder = await claimRunFolder(options.runs, "demo");
-  const run = new Run(folder, plan, { seed, command, machine: describeMachine() }, patchValuesOf(model));
+  const run = new Run(folder, plan, { seed, command, machine: describeMachine() }, countPatchValues(model));
   await run.begin();
   const onEvent = run.journal.add.bind(run.journal);
   try {
@@ -115,7 +115,10 @@ class Run {
 
   async begin(): Promise<void> {
     const { visits, images, labelled } = this.plan;
-    const methods = Object.values(CONTENDERS).map(({ method, methodOptions }) => ({ name: method.name, ...methodOptions }));
+    const methods = Object.values(CONTENDERS).map(({ method, methodOptions }) => ({
+      name: method.name,
+      ...methodOptions,
+    }));
     const settings = { visits: visits.map(({ name }) => name), images, labelled, methods };
     await this.write("args.json", `${JSON.stringify({ ...this.origin, ...settings }, undefined, 2)}\n`);
     this.journal.add("start", { at: new Date().toISOString(), ...this.origin });
@@ -132,7 +135,6 @@ class Run {
   async publish(publish: (adapted: Omit<AdaptedModel, "preprocessing">) => Promise<void>): Promise<void> {
     const { row, models } = this.visits.at(-1)!;
     const probe = this.plan.visits.at(-1)!.stream;
-    await mkdir(join(this.folder, "weights"));
     for (const [file, key, model, accuracy] of [
       ["tent.onnx", "tent", models.tent, row.tentAfter],
       ["patched.onnx", "patch", models.patched, row.patched],
@@ -161,22 +163,17 @@ class Run {
 }
 
 function meansOf(rows: readonly VisitRow[]): Omit<DemoHeadline, "patchValues" | "seconds"> {
-  const mean = (key: "source" | "bn" | "tentOnline" | "tentAfter" | "patched", among = rows): number =>
-    among.reduce((sum, row) => sum + row[key], 0) / Math.max(1, among.length);
-  const seconds = (key: "tentSeconds" | "patchSeconds", among: readonly VisitRow[]): number =>
+  const learned = rows.filter(({ returning }) => !returning);
+  const mean = (key: keyof DemoHeadline & keyof VisitRow, among = rows): number =>
     among.reduce((sum, row) => sum + row[key], 0) / Math.max(1, among.length);
   return {
     ...{ source: mean("source"), bn: mean("bn"), tentOnline: mean("tentOnline"), tentAfter: mean("tentAfter") },
-    ...{ patched: mean("patched"), tentSeconds: seconds("tentSeconds", rows) },
-    patchSeconds: seconds("patchSeconds", rows.filter(({ returning }) => !returning)),
+    ...{ patched: mean("patched"), tentSeconds: mean("tentSeconds"), patchSeconds: mean("patchSeconds", learned) },
   };
 }
 
-/** How many numbers a patch of the normalization layers holds. */
-const patchValuesOf = (model: Model): number =>
-  parametersOf(model)
-    .filter(({ role }) => role.startsWith("norm-"))
-    .reduce((sum, { elements }) => sum + elements, 0);
+const countPatchValues = (model: Model): number =>
+  normalizationParameters("finetune", model).reduce((sum, { tensor }) => sum + tensor.data.length, 0);
 
 function describeMachine(): Machine {
   return {

@@ -2,13 +2,15 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileError, writeFileAtomic } from "../run/node.js";
 
-/** Makes `<base>/<name>-<n>` with the first n that is free, and never takes one that exists. Throws: `io.full`, `io.failed`. */
+/** Makes `<base>/<name>-<n>` with the first n that is free, never one that exists, and in it `weights`. Throws: `io.full`, `io.failed`. */
 export async function claimRunFolder(base: string, name: string): Promise<string> {
   try {
     await mkdir(base, { recursive: true });
     for (let n = 1; ; n++) {
       const folder = join(base, `${name}-${n}`);
-      if (await claim(folder)) return folder;
+      if (!(await claim(folder))) continue;
+      await mkdir(join(folder, "weights"));
+      return folder;
     }
   } catch (cause) {
     throw fileError(`folder "${base}"`, cause);

@@ -1,4 +1,12 @@
-import { accuracyOf, adaptEach, type AdaptOptions, argmaxRows, evaluate, type StepRecord, type Tally } from "../adapt/index.js";
+import {
+  accuracyOf,
+  adaptEach,
+  type AdaptOptions,
+  argmaxRows,
+  evaluate,
+  type StepRecord,
+  type Tally,
+} from "../adapt/index.js";
 import { invariant, type LongCall, throwIfAborted } from "../base/index.js";
 import type { Model } from "../graph/index.js";
 import { createMachine, Predictor, type SessionOptions } from "../run/node.js";
@@ -161,7 +169,10 @@ class Bench {
   }
 
   /** The first pictures of a domain, whatever they show, with the answers of the models. */
-  async show(domain: Domain, predictors: Readonly<Record<"source" | "tent" | "patched", Predictor>>): Promise<Picture[]> {
+  async show(
+    domain: Domain,
+    predictors: Readonly<Record<"source" | "tent" | "patched", Predictor>>,
+  ): Promise<Picture[]> {
     const { preprocessing, pictures = 8 } = this.options;
     const indices = Array.from({ length: Math.min(pictures, domain.samples) }, (_, i) => i);
     for await (const { images } of batches(domain, { batchSize: indices.length, preprocessing, indices })) {

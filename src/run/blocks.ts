@@ -1,4 +1,4 @@
-import { attr, blockDepthwise, type Model, writeModel } from "../graph/index.js";
+import { attr, blockConvolutions, type Model, writeModel } from "../graph/index.js";
 import type { Machine, RunTensor } from "./session.js";
 
 const found = new WeakMap<Machine, Promise<number | undefined>>();
@@ -20,7 +20,7 @@ async function probe(machine: Machine): Promise<number | undefined> {
   const expected = await run(machine, PROBE);
   for (const block of [16, 8]) {
     // A machine without these kernels, or with another block size, refuses the model or computes something else.
-    const got = await run(machine, blockDepthwise(PROBE, block)).catch(() => undefined);
+    const got = await run(machine, blockConvolutions(PROBE, block)).catch(() => undefined);
     if (got?.every((value, i) => Math.abs(value - expected[i]!) < 1e-4)) return block;
   }
   return undefined;

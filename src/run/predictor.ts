@@ -10,10 +10,18 @@ export class Predictor {
     private readonly output: string,
   ) {}
 
-  static async create(machine: Machine, model: Model, { threads, optimization }: SessionOptions = {}): Promise<Predictor> {
+  static async create(
+    machine: Machine,
+    model: Model,
+    { threads, optimization }: SessionOptions = {},
+  ): Promise<Predictor> {
     const input = model.graph.inputs.find((v) => !model.graph.initializers.has(v.name));
     invariant(input, "a model has an image input");
-    return new Predictor(await machine.createSession(writeModel(model), { threads, optimization }), input, model.graph.outputs[0]!.name);
+    return new Predictor(
+      await machine.createSession(writeModel(model), { threads, optimization }),
+      input,
+      model.graph.outputs[0]!.name,
+    );
   }
 
   /**

@@ -1,6 +1,6 @@
 import { invariant, LimberError } from "../base/index.js";
 import {
-  blockDepthwise,
+  blockConvolutions,
   buildStep,
   inferShapes,
   type Model,
@@ -129,14 +129,18 @@ export class Trainer implements AsyncDisposable {
     }
     const bindings = step.state.map(({ input, output }) => ({ name: input, input, output }));
     const { threads, optimization } = this.options;
-    const session = await this.machine.createSession(writeModel(await this.lower(step.model)), { threads, optimization }, bindings);
+    const session = await this.machine.createSession(
+      writeModel(await this.lower(step.model)),
+      { threads, optimization },
+      bindings,
+    );
     return { step, session };
   }
 
   /** The same step on the kernels that are fastest on this machine. */
   private async lower(model: Model): Promise<Model> {
     const block = await findBlockSize(this.machine);
-    return block === undefined ? model : blockDepthwise(model, block);
+    return block === undefined ? model : blockConvolutions(model, block);
   }
 
   private writeInitial(): Promise<void> {

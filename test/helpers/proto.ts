@@ -1,16 +1,17 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import {
   AttributeProto_AttributeType as AttributeKind,
-  AttributeProtoSchema,
-  GraphProtoSchema,
+  type AttributeProtoSchema,
+  type GraphProtoSchema,
   ModelProtoSchema,
-  NodeProtoSchema,
+  type NodeProtoSchema,
+  TensorProto_DataLocation as DataLocation,
   TensorProto_DataType as DataType,
-  TensorProtoSchema,
+  type TensorProtoSchema,
   type ValueInfoProtoSchema,
 } from "onnx-buf";
 
-export { AttributeKind, DataType };
+export { AttributeKind, DataLocation, DataType };
 export type GraphInit = MessageInitShape<typeof GraphProtoSchema>;
 export type ModelInit = MessageInitShape<typeof ModelProtoSchema>;
 export type NodeInit = MessageInitShape<typeof NodeProtoSchema>;

@@ -24,8 +24,8 @@ interface Found {
   readonly domains: readonly { name: string; total: number; correct: number; accuracy: number }[];
 }
 const evaluate = async (...argv: string[]): Promise<Found> => {
-  const { json } = await limber(["eval", model, ...argv, "--json", "--quiet"]);
-  return json() as unknown as Found;
+  const { stdout } = await limber(["eval", model, ...argv, "--json", "--quiet"]);
+  return JSON.parse(stdout) as Found;
 };
 
 describe("limber eval", () => {

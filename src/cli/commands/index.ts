@@ -1,10 +1,21 @@
 import type { Command } from "../command.js";
 import { adaptCommand } from "./adapt.js";
+import { bench } from "./bench.js";
 import { corruptCommand } from "./corrupt.js";
+import { demo } from "./demo.js";
 import { doctor } from "./doctor.js";
 import { evalCommand } from "./eval.js";
 import { inspect } from "./inspect.js";
 import { trainCommand } from "./train.js";
 
 /** All commands in the order of the help. A new command is one file and one line here. */
-export const COMMANDS: readonly Command[] = [inspect, evalCommand, adaptCommand, trainCommand, corruptCommand, doctor];
+export const COMMANDS: readonly Command[] = [
+  inspect,
+  evalCommand,
+  adaptCommand,
+  trainCommand,
+  corruptCommand,
+  demo,
+  bench,
+  doctor,
+];

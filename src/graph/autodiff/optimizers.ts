@@ -41,7 +41,7 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOpti
     buffers: momentum === 0 ? [] : ["momentum"],
     update({ emit, parameter, gradient, buffers, learningRate }) {
       const decayed = weightDecay === 0 ? gradient : emit.add(gradient, emit.mul(parameter, weightDecay));
-      const descend = (direction: Val): Val => emit.neg(emit.mul(direction, learningRate));
+      const descend = (direction: Val): Val => emit.mul(direction, emit.neg(learningRate));
       if (!buffers.momentum) return { delta: descend(decayed), buffers: {} };
       const velocity = emit.add(emit.mul(buffers.momentum, momentum), decayed);
       const direction = nesterov ? emit.add(decayed, emit.mul(velocity, momentum)) : velocity;
@@ -81,9 +81,10 @@ function adamLike(name: string, options: AdamOptions, decoupled: boolean): Optim
       const square = blend(buffers.square!, emit.mul(g, g), beta2);
       const correction = (beta: number): Val => emit.sub(emit.scalar(1, g), emit.pow(emit.scalar(beta, g), stepCount));
       const root = emit.add(emit.div(emit.sqrt(square), emit.sqrt(correction(beta2))), epsilon);
-      const step = emit.mul(emit.div(mean, root), emit.div(learningRate, correction(beta1)));
-      const total = decoupled && weightDecay !== 0 ? emit.add(step, emit.mul(decay, learningRate)) : step;
-      return { delta: emit.neg(total), buffers: { mean, square } };
+      const rate = emit.neg(learningRate);
+      const step = emit.mul(emit.div(mean, root), emit.div(rate, correction(beta1)));
+      const total = decoupled && weightDecay !== 0 ? emit.add(step, emit.mul(decay, rate)) : step;
+      return { delta: total, buffers: { mean, square } };
     },
   };
 }

@@ -1,4 +1,5 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { WireType } from "@bufbuild/protobuf/wire";
 import { type ModelProto, ModelProtoSchema } from "onnx-buf";
 import { describe, expect, test } from "vitest";
 import {
@@ -79,7 +80,7 @@ describe("what Limber does not compute with is carried through", () => {
   });
 
   test("protobuf fields that are not in the schema", () => {
-    const unknown = { no: 3000, wireType: 0 as const, data: Uint8Array.of(42) };
+    const unknown = { no: 3000, wireType: WireType.Varint, data: Uint8Array.of(42) };
     const source = fromBinary(ModelProtoSchema, onnxBytes());
     source.$unknown = [unknown];
     source.graph!.$unknown = [unknown];
@@ -146,7 +147,7 @@ describe("attributes", () => {
     expect(carryAttribute({ type: AttributeKind.INTS, ints: [i, 1n] }).written.ints).toEqual([i, 1n]);
   });
 
-  test.each([-0, NaN, Infinity, -Infinity, 1e-45, Math.fround(0.1), 3.4028234663852886e38])(
+  test.each([-0, NaN, Infinity, -Infinity, Math.fround(1e-45), Math.fround(0.1), 3.4028234663852886e38])(
     "float %d is written as read",
     (f) => {
       expect(carryAttribute({ type: AttributeKind.FLOAT, f }).written.f).toBe(f);
@@ -219,6 +220,11 @@ describe("weights", () => {
     expect(carryTensor({ dims: [], dataType: DataType.FLOAT, floatData: [2] }).read.data).toEqual(Float32Array.of(2));
     expect(carryTensor({ dims: [0n, 3n], dataType: DataType.FLOAT }).read).toMatchObject({ dims: [0, 3] });
   });
+});
+
+test("a model that Limber reads whole leaves nothing opaque", () => {
+  const { graph, opaque } = readModel(onnxBytes({ docString: "" }, { producerName: "" }));
+  expect([opaque, graph.opaque, graph.nodes[0]!.opaque]).toEqual([undefined, undefined, undefined]);
 });
 
 test("the same model gives the same bytes", () => {

@@ -144,7 +144,7 @@ const fieldOf = (field: number, body: Uint8Array): Uint8Array<ArrayBuffer> =>
   new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(body).finish();
 
 describe("graphs that break a rule", () => {
-  const relu = (name: string, input: string, output: string): NodeInit => ({
+  const relu = (name: string, input: string, output: string) => ({
     opType: "Relu",
     name,
     input: [input],
@@ -180,7 +180,7 @@ describe("graphs that break a rule", () => {
       },
     ],
   ] satisfies [string, GraphInit, string?][])("one name for %s is refused", (_, graph, code = "graph.invalid") => {
-    expect(codeOf(graph as GraphInit)).toBe(code);
+    expect(codeOf(graph)).toBe(code);
   });
 
   test("a value that nothing defines is named", () => {
@@ -217,7 +217,7 @@ describe("graphs that break a rule", () => {
     ["an initializer", { initializer: [{ name: "w", dims: [1n], dataType: 17, rawData: new Uint8Array(1) }] }],
     ["an input", { input: [valueProto("x", [2], 17)] }],
   ])("%s of an element type that Limber does not know is named", (_, graph) => {
-    const error = errorOf(onnxBytes(graph as GraphInit));
+    const error = errorOf(onnxBytes(graph));
     expect(error).toMatchObject({ code: "op.unsupported", context: { dataType: "FLOAT8E4M3FN" } });
   });
 

@@ -1,4 +1,4 @@
-import { clone, create, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { clearField, clone, create, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import {
   type AttributeProto,
@@ -94,15 +94,14 @@ function decode(bytes: Uint8Array): ModelProto {
 
 const readDomain = (domain: string): string => (domain === "ai.onnx" ? STANDARD_DOMAIN : domain);
 
-/** What is left of a message once the fields that the IR models are blank, as bytes; nothing when nothing is left. */
+/** What is left of a message once the fields that the IR models are cleared, as bytes; nothing when nothing is left. */
 function opaqueOf<T extends Message>(
   schema: GenMessage<T>,
   message: T,
-  modelled: readonly (keyof T)[],
+  modelled: readonly (keyof GenMessage<T>["field"])[],
 ): { opaque?: Uint8Array } {
-  const rest = { ...message };
-  const blank = create(schema);
-  for (const field of modelled) rest[field] = blank[field];
+  const rest = Object.assign(create(schema), message);
+  for (const name of modelled) clearField(rest, schema.field[name]);
   const bytes = toBinary(schema, rest);
   return bytes.length > 0 ? { opaque: bytes } : {};
 }
@@ -210,6 +209,14 @@ class Reader implements TensorReader {
         break;
       case Kind.GRAPH:
         if (proto.g) return { kind: "graph", value: this.graph(proto.g, depth + 1) };
+        break;
+      case Kind.UNDEFINED:
+      case Kind.SPARSE_TENSOR:
+      case Kind.TYPE_PROTO:
+      case Kind.TENSORS:
+      case Kind.GRAPHS:
+      case Kind.SPARSE_TENSORS:
+      case Kind.TYPE_PROTOS:
         break;
     }
     return { kind: "opaque", value: toBinary(AttributeProtoSchema, clone(AttributeProtoSchema, proto)) };

@@ -92,19 +92,10 @@ function decodeLists(proto: TensorProto, dtype: DType, count: number, subject: s
 
 /** The field that ONNX stores an element type in when not raw. Source: onnx.proto, TensorProto. */
 function listOf(proto: TensorProto, dtype: DType): readonly number[] | readonly bigint[] {
-  switch (dtype) {
-    case "float32":
-      return proto.floatData;
-    case "float64":
-      return proto.doubleData;
-    case "int64":
-      return proto.int64Data;
-    case "uint64":
-    case "uint32":
-      return proto.uint64Data;
-    default:
-      return proto.int32Data;
-  }
+  if (dtype === "float32") return proto.floatData;
+  if (dtype === "float64") return proto.doubleData;
+  if (dtype === "int64") return proto.int64Data;
+  return dtype === "uint64" || dtype === "uint32" ? proto.uint64Data : proto.int32Data;
 }
 
 function expectCount<T>(list: readonly T[], count: number, subject: string): readonly T[] {

@@ -1,4 +1,4 @@
-export { blockDepthwise } from "./blocked.js";
+export { blockConvolutions } from "./blocked.js";
 export { bindDims, type Binding } from "./bind.js";
 export { costOf, type ModelCost, type NodeCost } from "./cost.js";
 export { foldConstants } from "./fold.js";

@@ -1,7 +1,16 @@
 import { sizeOf } from "../../../../base/index.js";
 import type { Emitter, Val } from "../../emit.js";
 import type { Formulation } from "./formulation.js";
-import { type Convolution, cropSpatial, isPointwise, spatial, unread, windowAttributes } from "./window.js";
+import {
+  type Convolution,
+  cropSpatial,
+  exchange,
+  isPointwise,
+  offsetsOf,
+  spatial,
+  unread,
+  windowAttributes,
+} from "./window.js";
 
 /**
  * Every form: with batch and channels exchanged, the gradient is a convolution of X by dY, where strides act as dilations
@@ -35,7 +44,7 @@ const columns: Formulation = {
     const partial = emit.fusedMatMul(emit.reshape(dY, [count, outputs, pixels]), emit.concat(shifts, 1), {
       transB: true,
     });
-    const total = emit.reshape(emit.reduceSum(partial, [0]), [outputs, sizeOf(kernel), channels]);
+    const total = emit.reshape(sumSamples(emit, partial), [outputs, sizeOf(kernel), channels]);
     return emit.reshape(emit.transpose(total, [0, 2, 1]), W.dims);
   },
 };
@@ -80,7 +89,7 @@ const interleaved = (perSample: boolean): Formulation => ({
     const [offsets] = emit.node("Conv", [image, kernels], windowAttributes(window, perSample ? count : 1));
     const perOutput = [outputs, sizeOf(kernel), channels];
     const total = perSample
-      ? emit.reduceSum(emit.reshape(offsets, [count, ...perOutput]), [0])
+      ? sumSamples(emit, emit.reshape(offsets, [count, ...perOutput]))
       : emit.reshape(offsets, perOutput);
     return emit.reshape(emit.transpose(total, [0, 2, 1]), W.dims);
   },
@@ -99,7 +108,7 @@ const depthwise: Formulation = {
     const kernels = emit.reshape(dY, [planes, 1, ...spatial(dY)]);
     const [full] = emit.node("Conv", [images, kernels], window);
     const each = emit.reshape(cropSpatial(emit, full, spatial(W)), [X.dims[0]!, ...W.dims]);
-    return emit.reduceSum(each, [0]);
+    return sumSamples(emit, each);
   },
 };
 
@@ -123,12 +132,9 @@ export function chooseWeightFormulation(convolution: Convolution): keyof typeof 
   if (depthwise.fits(convolution)) return "depthwise";
   if (folded.fits(convolution)) return pixels < 100 ? "folded" : "columns";
   if (weightFormulations.interleavedFolded.fits(convolution))
-    return pixels < 256 ? "interleavedFolded" : "interleavedPerSample";
+    return pixels < 144 ? "interleavedFolded" : "interleavedPerSample";
   return columns.fits(convolution) ? "columns" : "exchanged";
 }
-
-/** Batch and channel axes exchanged. */
-const exchange = (emit: Emitter, a: Val): Val => emit.transpose(a, [1, 0, ...spatial(a).map((_, i) => i + 2)]);
 
 /** What each kernel element sees, in row-major order of the kernel. Shapes: [N, C, …S] → K times [N, C, …O]. */
 function shiftedCopies(
@@ -146,10 +152,9 @@ function shiftedCopies(
   });
 }
 
-/** All index tuples of a shape in row-major order. */
-function offsetsOf(dims: readonly number[]): number[][] {
-  return dims.reduce<number[][]>(
-    (tuples, size) => tuples.flatMap((t) => Array.from({ length: size }, (_, i) => [...t, i])),
-    [[]],
-  );
+/** Sum over the first axis as a product with ones, which ONNX Runtime spreads over threads. Shapes: [N, …] → […]. */
+function sumSamples(emit: Emitter, a: Val): Val {
+  const [count, ...rest] = a.dims as [number, ...number[]];
+  const ones = emit.expand(emit.scalar(1, a), [1, count]);
+  return emit.reshape(emit.matMul(ones, emit.reshape(a, [count, sizeOf(rest)])), rest);
 }

@@ -70,3 +70,14 @@ export function cropSpatial(emit: Emitter, a: Val, sizes: readonly number[]): Va
 
 export const isPointwise = ({ kernel, strides, padsBegin, padsEnd }: WindowGeometry): boolean =>
   kernel.every((k, i) => k === 1 && strides[i] === 1 && padsBegin[i] === 0 && padsEnd[i] === 0);
+
+/** Batch and channel axes exchanged. */
+export const exchange = (emit: Emitter, a: Val): Val => emit.transpose(a, [1, 0, ...spatial(a).map((_, i) => i + 2)]);
+
+/** All index tuples of a shape in row-major order. */
+export function offsetsOf(dims: readonly number[]): number[][] {
+  return dims.reduce<number[][]>(
+    (tuples, size) => tuples.flatMap((t) => Array.from({ length: size }, (_, i) => [...t, i])),
+    [[]],
+  );
+}

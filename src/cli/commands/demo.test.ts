@@ -1,0 +1,58 @@
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { readModelFile } from "../../run/node.js";
+import { EXIT } from "../command.js";
+import { limber, temporaryFolder } from "../harness.test-helper.js";
+
+const runs = temporaryFolder();
+const tiny = (...flags: string[]): string[] => [
+  ...["demo", "--visits", "day,fog", "--images", "16", "--labelled", "8", "--runs", runs, "--threads", "1", ...flags],
+];
+
+describe("limber demo", () => {
+  it("prints one object with --json, and tells where the files are", async () => {
+    const { code, json, stderr } = await limber(tiny("--json", "--seed", "3"));
+    expect(code, stderr).toBe(EXIT.ok);
+    const { headline, domains, folder, ...rest } = json();
+    expect(headline).toMatchObject({
+      source: expect.any(Number),
+      tentOnline: expect.any(Number),
+      patched: expect.any(Number),
+    });
+    expect((domains as { name: string }[]).map(({ name }) => name)).toEqual(["day", "fog"]);
+    expect(rest).toMatchObject({
+      seed: 3,
+      command: "limber demo --visits day,fog --images 16 --labelled 8 --seed 3 --threads 1",
+    });
+    expect(stderr).toMatch(/2\/2 fog: source [\d.]+ %, Tent [\d.]+ %, patched [\d.]+ %/);
+    const { metadata } = await readModelFile(join(folder as string, "weights", "patched.onnx"));
+    expect(metadata.get("limber.method")).toBe("finetune");
+    expect(metadata.get("limber.parent")).toMatch(/^[0-9a-f]{64}$/);
+    expect(metadata.has("limber.preprocessing")).toBe(true);
+  });
+
+  it("prints a table and the path of the report, and nothing else with --quiet", async () => {
+    const { code, stdout, stderr } = await limber(tiny("--quiet"));
+    expect(code).toBe(EXIT.ok);
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/domain +source +batch stats +Tent online/);
+    expect(existsSync(/report: (.*results\.html)/.exec(stdout)![1]!)).toBe(true);
+  });
+
+  it("stops with 130 and keeps the visits that are done", async () => {
+    const controller = new AbortController();
+    const onStderr = (text: string): void => {
+      if (text.startsWith("1/2")) controller.abort();
+    };
+    const { code } = await limber(tiny(), { signal: controller.signal, onStderr });
+    expect(code).toBe(EXIT.interrupted);
+    expect(readdirSync(join(runs, readdirSync(runs).sort().at(-1)!))).toContain("results.html");
+  });
+
+  it("refuses a domain that the world does not have", async () => {
+    const { code, json } = await limber(["demo", "--visits", "noon", "--runs", runs, "--json"]);
+    expect(code).toBe(EXIT.usage);
+    expect(json()).toMatchObject({ error: { code: "config.invalid" } });
+  });
+});

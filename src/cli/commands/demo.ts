@@ -1,0 +1,83 @@
+import { resolve } from "node:path";
+import { type DemoResult, runDemo, WORLD_MODEL_PATH } from "../../demo/index.js";
+import { defineCommand, type FlagValues } from "../command.js";
+import { formatShare, formatTable } from "../format.js";
+import { hashFile, threadsOf } from "../model.js";
+import { publishModel, stampModel } from "../publish.js";
+
+const DEMO_FLAGS = {
+  visits: {
+    kind: "list",
+    value: "domain,...",
+    help: "domains of the embedded world in order (default: a tour of thirteen)",
+  },
+  images: { kind: "number", minimum: 1, default: 256, help: "pictures that arrive in each visit" },
+  labelled: { kind: "number", minimum: 1, default: 64, help: "labelled pictures that a domain is patched with" },
+  runs: {
+    kind: "text",
+    value: "folder",
+    default: "runs/classification",
+    help: "where the folder demo-<n> of the run goes",
+  },
+} as const;
+
+/** `demo`: the main job on the embedded world. */
+export const demo = defineCommand({
+  name: "demo",
+  summary: "Take a classifier through changing domains: frozen, under Tent, and patched",
+  args: {},
+  flags: DEMO_FLAGS,
+  examples: ["demo", "demo --visits day,fog,night,fog --seed 3", "demo --json --quiet"],
+  async run({ flags, seed, signal, onProgress, note, env, ...context }) {
+    const parent = await hashFile(WORLD_MODEL_PATH);
+    const result = await runDemo({
+      ...{ ...flags, seed, signal, onProgress, ...threadsOf(context) },
+      command: commandLine(flags, seed, context.threads),
+      onVisit: ({ visit, name, source, tentOnline, patched }, visits) =>
+        note(
+          `${visit}/${visits} ${name}: source ${formatShare(source)}, Tent ${formatShare(tentOnline)}, patched ${formatShare(patched)}`,
+        ),
+      publish: async ({ path, model, methodOptions, probe, ...origin }) => {
+        const stamped = stampModel(model, { ...origin, command: "demo", options: methodOptions, parent, seed }, env);
+        await publishModel(path, stamped, { ...origin, ...threadsOf(context), batchSize: 32, probe });
+      },
+    });
+    return { json: { ...result }, text: formatResult(result) };
+  },
+});
+
+/** The command line that repeats a run: what is not the default. */
+function commandLine(flags: FlagValues<typeof DEMO_FLAGS>, seed: number, threads: number | undefined): string {
+  const { visits, images, labelled } = flags;
+  return [
+    "limber demo",
+    ...(visits ? [`--visits ${visits.join(",")}`] : []),
+    ...(images === DEMO_FLAGS.images.default ? [] : [`--images ${images}`]),
+    ...(labelled === DEMO_FLAGS.labelled.default ? [] : [`--labelled ${labelled}`]),
+    `--seed ${seed}`,
+    ...(threads === undefined ? [] : [`--threads ${threads}`]),
+  ].join(" ");
+}
+
+function formatResult({ headline, domains, folder }: DemoResult): string {
+  type Shares = Pick<DemoResult["headline"], "source" | "bn" | "tentOnline" | "tentAfter" | "patched">;
+  const shares = ({ source, bn, tentOnline, tentAfter, patched }: Shares): string[] =>
+    [source, bn, tentOnline, tentAfter, patched].map(formatShare);
+  const rows = domains.map((row) => [
+    ...[`${row.visit} ${row.name}`, ...shares(row), row.returning ? "kept" : String(row.labels)],
+    ...[`${row.tentSeconds.toFixed(2)} s`, row.returning ? "-" : `${row.patchSeconds.toFixed(2)} s`],
+  ]);
+  const means = [
+    ...shares(headline),
+    "",
+    `${headline.tentSeconds.toFixed(2)} s`,
+    `${headline.patchSeconds.toFixed(2)} s`,
+  ];
+  const table = formatTable(
+    ["domain", "source", "batch stats", "Tent online", "Tent after", "patched", "labels", "Tent", "patch"],
+    [...rows, ["mean", ...means]],
+  );
+  const legend =
+    "Source, batch statistics and Tent start anew in every visit; a patch is kept and put back when its domain returns.";
+  return `${table}\n\n${legend}\nreport: ${resolve(folder, "results.html")}`;
+}
