@@ -12,15 +12,16 @@ export interface AdaptOptions extends LongCall, SessionOptions {
   readonly methodOptions?: unknown;
   readonly preprocessing: Preprocessing;
   /** Images per step. Default 32. */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** For methods that need labels: how many samples of a domain are labelled. Default 64. */
-  readonly labelled?: number;
-  readonly seed?: number;
+  readonly labelled?: number | undefined;
+  readonly seed?: number | undefined;
   /** Go on from domain to domain instead of starting each from the source. */
-  readonly continual?: boolean;
+  readonly continual?: boolean | undefined;
   /** Leave out the accuracies of the source and of the adapted model: only adapt. */
-  readonly withoutEvaluation?: boolean;
+  readonly withoutEvaluation?: boolean | undefined;
   readonly onStep?: ((step: StepRecord) => void) | undefined;
+  /** Called once for each sample of a domain that could not be read. */
   readonly onSkipped?: ((skipped: Skipped) => void) | undefined;
 }
 
@@ -95,12 +96,17 @@ export async function* adaptEach(
   let index = 0;
   for (const domain of domains) {
     throwIfAborted(options.signal);
+    const told = new Set<number>();
+    const onSkipped = (skipped: Skipped): void => {
+      if (!told.has(skipped.index)) options.onSkipped?.(skipped);
+      told.add(skipped.index);
+    };
     if (!options.continual) await trainer.reset();
     const random = new Random(options.seed ?? 0).fork(`${index++}:${domain.name}`);
     const { indices, held } = splitLabelled(domain, options, random);
-    const course = await runCourse(trainer, domain, { ...options, plan, batchSize, indices, random });
+    const course = await runCourse(trainer, domain, { ...options, onSkipped, plan, batchSize, indices, random });
     const adapted = await trainer.exportModel();
-    const reading = { ...options, batchSize, indices: held };
+    const reading = { ...options, onSkipped, batchSize, indices: held };
     const measure = async (what: Model | Predictor): Promise<Tally> => {
       const predictor = what instanceof Predictor ? what : await Predictor.create(machine, what, options);
       const tally = await evaluate(predictor, domain, reading);
@@ -151,7 +157,7 @@ async function runCourse(trainer: Trainer, domain: Domain, course: Course): Prom
     for await (const batch of batches(domain, { ...course, indices: order })) {
       const report = batch.labels.length > 0 ? await step(trainer, batch, course, seen++) : undefined;
       if (epoch === 0) online = addTallies(online, countOnline(batch, report?.prediction));
-      if (epoch === 0) for (const skipped of batch.skipped) course.onSkipped?.(skipped);
+      for (const skipped of batch.skipped) course.onSkipped?.(skipped);
       if (!report || !adapts) continue;
       steps++;
       milliseconds += report.runMs;

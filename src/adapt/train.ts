@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { LimberError, type LongCall, Random } from "../base/index.js";
 import {
   adam,
@@ -15,6 +16,7 @@ import {
   type AugmentOptions,
   batches,
   type Batch,
+  channelsOf,
   type Domain,
   type Preprocessing,
   type Skipped,
@@ -28,16 +30,16 @@ export interface TrainingOptions extends LongCall, SessionOptions {
   readonly validation?: Domain | undefined;
   readonly epochs: number;
   /** Default 64. A last batch that is not full is left out of its epoch. */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** At the start; falls to zero along a half cosine. Default: 0.05 for sgd, 1e-3 for the others. */
-  readonly learningRate?: number;
-  readonly optimizer?: "sgd" | "adam" | "adamw";
-  readonly weightDecay?: number;
-  readonly smoothing?: number;
+  readonly learningRate?: number | undefined;
+  readonly optimizer?: "sgd" | "adam" | "adamw" | undefined;
+  readonly weightDecay?: number | undefined;
+  readonly smoothing?: number | undefined;
   /** Initializers to train; default: all parameters. */
-  readonly parameters?: readonly string[];
-  readonly augment?: AugmentOptions;
-  readonly seed?: number;
+  readonly parameters?: readonly string[] | undefined;
+  readonly augment?: AugmentOptions | undefined;
+  readonly seed?: number | undefined;
   /** Given the bytes of a checkpoint after each epoch and when stopped, before `aborted` is thrown. */
   readonly onCheckpoint?: ((bytes: Uint8Array, epoch: number) => Promise<void>) | undefined;
   /** Bytes from `onCheckpoint`: goes on as if never stopped, to the same weights. */
@@ -48,7 +50,7 @@ export interface TrainingOptions extends LongCall, SessionOptions {
 
 export interface EpochReport {
   readonly epoch: number;
-  /** Mean over the steps of this run. */
+  /** Mean over the accepted steps of this run; NaN when there was none. */
   readonly loss: number;
   /** Predictions before each update. */
   readonly training: Tally;
@@ -68,6 +70,20 @@ interface Position {
   /** Samples of this epoch that are behind, unreadable ones included. */
   readonly consumed: number;
   readonly step: number;
+}
+
+const count = z.int().min(0);
+const storedPosition = z.object({ epoch: count, consumed: count, step: count, seed: z.int(), batchSize: count });
+type StoredPosition = z.output<typeof storedPosition>;
+
+/** Throws: `data.invalid` when a checkpoint does not say where its run stood. */
+function readPosition(text = "null"): StoredPosition {
+  try {
+    return storedPosition.parse(JSON.parse(text));
+  } catch (cause) {
+    const message = "checkpoint: the position of a training run, got none; it was not written by one";
+    throw new LimberError("data.invalid", message, {}, { cause });
+  }
 }
 
 /**
@@ -154,7 +170,7 @@ class TrainingRun {
       const note = `epoch ${epoch + 1}, loss ${report.loss!.toFixed(3)}, accuracy ${(100 * accuracyOf(training)).toFixed(1)} %`;
       this.options.onProgress?.({ stage: "train", done: step, total: this.totalSteps, note });
     }
-    const loss = losses / Math.max(1, steps - refused);
+    const loss = losses / (steps - refused);
     const seconds = (performance.now() - began) / 1000;
     const report = { epoch: epoch + 1, loss, training, validation: undefined, refused, seconds };
     return { report, next: { epoch: epoch + 1, consumed: 0, step } };
@@ -178,19 +194,17 @@ class TrainingRun {
   }
 
   checkpoint(position: Position): Promise<Uint8Array> {
-    return this.trainer.checkpoint({ limberTraining: JSON.stringify({ ...position, seed: this.options.seed ?? 0 }) });
+    const stored: StoredPosition = { ...position, seed: this.options.seed ?? 0, batchSize: this.batchSize };
+    return this.trainer.checkpoint({ limberTraining: JSON.stringify(stored) });
   }
 
   async resume(bytes: Uint8Array): Promise<Position> {
-    const { width, height } = this.options.preprocessing;
-    const [input] = this.trainer.model.graph.inputs;
-    const channels = Number(input?.dims?.[1] ?? 3);
-    const metadata = await this.trainer.restore(bytes, [this.batchSize, channels, height, width]);
-    const { seed, ...position } = JSON.parse(metadata.limberTraining ?? "{}") as Position & { seed: number };
-    if (seed === (this.options.seed ?? 0)) return position;
-    throw new LimberError(
-      "config.invalid",
-      `resume: seed ${seed}, as the checkpoint was made with, got ${this.options.seed ?? 0}`,
-    );
+    const { preprocessing, seed = 0 } = this.options;
+    const { width, height } = preprocessing;
+    const metadata = await this.trainer.restore(bytes, [this.batchSize, channelsOf(preprocessing), height, width]);
+    const { seed: own, batchSize, ...position } = readPosition(metadata.limberTraining);
+    if (own === seed && batchSize === this.batchSize) return position;
+    const message = `resume: seed ${own} and batch size ${batchSize}, as the checkpoint was made with, got ${seed} and ${this.batchSize}`;
+    throw new LimberError("config.invalid", message, { seed: own, batchSize });
   }
 }

@@ -111,7 +111,8 @@ describe("the demo", () => {
 
   it("reports on a page that asks for nothing from outside", () => {
     const page = read(first.folder, "results.html");
-    expect(page).not.toMatch(/https?:|\/\/[a-z]|url\(|@import|<script/i);
+    const text = page.replaceAll(/data:image[^"]*/g, "data:");
+    expect(text.match(/https?:|\/\/[a-z]|url\(|@import|<script/i)).toBeNull();
     const addresses = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, address]) => address!);
     const files = addresses.filter((address) => !address.startsWith("data:"));
     expect(files.length).toBeGreaterThan(0);

@@ -151,7 +151,7 @@ class Run {
     const domains = this.visits.map(({ row }) => row);
     const headline = { ...meansOf(domains), patchValues: this.patchValues, seconds: this.journal.seconds };
     const result = { headline, domains, folder: this.folder, ...this.origin };
-    this.journal.add(how, { visits: domains.length, ...headline });
+    this.journal.add(how, { visits: domains.length, headline });
     await this.journal.write();
     await this.write("results.html", formatReportPage(result, this.visits, this.plan));
     return result;
@@ -172,8 +172,9 @@ function meansOf(rows: readonly VisitRow[]): Omit<DemoHeadline, "patchValues" | 
   };
 }
 
+/** How many numbers a patch of the normalization layers holds: scale, shift, mean and variance of every channel. */
 const countPatchValues = (model: Model): number =>
-  normalizationParameters("finetune", model).reduce((sum, { tensor }) => sum + tensor.data.length, 0);
+  2 * normalizationParameters("finetune", model).reduce((sum, { tensor }) => sum + tensor.data.length, 0);
 
 function describeMachine(): Machine {
   return {

@@ -67,9 +67,9 @@ class WorkerMachine implements Machine {
     if (this.gone) return Promise.reject(this.gone);
     const id = this.nextId++;
     return new Promise<Answers[K]>((resolve, reject) => {
+      this.worker.postMessage({ id, request } satisfies Envelope);
       this.pending.set(id, { resolve: (answer) => resolve(answer as Answers[K]), reject });
       this.worker.ref(); // keeps the process alive only while something is under way
-      this.worker.postMessage({ id, request } satisfies Envelope);
     });
   }
 

@@ -94,7 +94,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
     }
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
     throw fileError(`file "${path}"`, cause);
   }
 }

@@ -1,4 +1,5 @@
-import { createArray, type DType, LimberError, sizeOf } from "../base/index.js";
+import { z } from "zod";
+import { bytesPerElement, createArray, type DType, LimberError, sizeOf } from "../base/index.js";
 import type { RunTensor } from "./session.js";
 
 const NAMES = {
@@ -23,22 +24,21 @@ export interface TensorFile {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-interface HeaderEntry {
-  readonly dtype: string;
-  readonly shape: readonly number[];
-  readonly data_offsets: readonly [number, number];
-}
+const count = z.int().min(0);
+const entrySchema = z.object({ dtype: z.string(), shape: z.array(count), data_offsets: z.tuple([count, count]) });
+const metadataSchema = z.record(z.string(), z.string());
+const METADATA = "__metadata__";
 
 /** Writes named tensors in the safetensors format. Source: https://huggingface.co/docs/safetensors. */
 export function writeTensorFile({ tensors, metadata }: TensorFile): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata };
+  const header: [string, unknown][] = [[METADATA, metadata]];
   let end = 0;
   for (const [name, { dtype, dims, data }] of tensors) {
     const start = end;
     end += data.byteLength;
-    header[name] = { dtype: NAMES[dtype as keyof typeof NAMES], shape: dims, data_offsets: [start, end] };
+    header.push([name, { dtype: NAMES[dtype as keyof typeof NAMES], shape: dims, data_offsets: [start, end] }]);
   }
-  const text = new TextEncoder().encode(JSON.stringify(header));
+  const text = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   const padded = Math.ceil(text.length / 8) * 8; // data start aligned, as the format advises
   const bytes = new Uint8Array(8 + padded + end);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(padded), true);
@@ -55,31 +55,40 @@ export function writeTensorFile({ tensors, metadata }: TensorFile): Uint8Array {
 /** Reads a safetensors file. Throws: `data.invalid` for a damaged one. */
 export function readTensorFile(bytes: Uint8Array): TensorFile {
   const { header, start } = readHeader(bytes);
-  const { __metadata__: metadata = {}, ...entries } = header as Record<string, HeaderEntry> & {
-    __metadata__?: Record<string, string>;
-  };
+  const { [METADATA]: metadata = {}, ...entries } = header;
   const tensors = new Map<string, RunTensor>();
-  for (const [name, entry] of Object.entries(entries)) {
+  for (const [name, value] of Object.entries(entries)) {
+    const entry = parsePart(entrySchema, value, `tensor "${name}"`);
+    const { shape: dims } = entry;
     const dtype = DTYPES.get(entry.dtype);
     const [from, to] = entry.data_offsets;
-    if (!dtype || start + to > bytes.length) throw damaged(`tensor "${name}"`);
-    const data = createArray(dtype, sizeOf(entry.shape));
-    if (data.byteLength !== to - from) throw damaged(`tensor "${name}"`);
+    const fits = dtype && sizeOf(dims) * bytesPerElement(dtype) === to - from && start + to <= bytes.length;
+    if (!fits) throw damaged(`tensor "${name}"`);
+    const data = createArray(dtype, sizeOf(dims));
     new Uint8Array(data.buffer).set(bytes.subarray(start + from, start + to));
-    tensors.set(name, { dtype, dims: entry.shape, data });
+    tensors.set(name, { dtype, dims, data });
   }
-  return { tensors, metadata };
+  return { tensors, metadata: parsePart(metadataSchema, metadata, "metadata") };
 }
 
-function readHeader(bytes: Uint8Array): { header: unknown; start: number } {
+function readHeader(bytes: Uint8Array): { header: Readonly<Record<string, unknown>>; start: number } {
   if (bytes.length < 8) throw damaged("header");
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));
   if (length > bytes.length - 8) throw damaged("header");
   try {
-    return { header: JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length))), start: 8 + length };
+    const header: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)));
+    if (typeof header === "object" && header !== null && !Array.isArray(header))
+      return { header: { ...header }, start: 8 + length };
   } catch (cause) {
     throw damaged("header", cause);
   }
+  throw damaged("header");
+}
+
+function parsePart<T>(schema: z.ZodType<T>, value: unknown, part: string): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw damaged(part, parsed.error);
 }
 
 const damaged = (part: string, cause?: unknown): LimberError =>

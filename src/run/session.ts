@@ -58,7 +58,7 @@ export interface Session {
  */
 export interface Machine extends AsyncDisposable {
   createSession(model: Uint8Array, options?: SessionOptions, bindings?: readonly StateBinding[]): Promise<Session>;
-  /** Adds arrays, or overwrites those of the same name and shape. */
+  /** Adds arrays, or overwrites those of the same name and shape. Throws: `shape.mismatch`, and then writes none. */
   writeState(arrays: readonly StateArray[]): Promise<void>;
   /** Copies of the arrays, by name. */
   readState(names: readonly string[]): Promise<Map<string, RunTensor>>;

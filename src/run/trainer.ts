@@ -1,4 +1,4 @@
-import { invariant, LimberError } from "../base/index.js";
+import { formatShape, invariant, LimberError, sameShape } from "../base/index.js";
 import {
   blockConvolutions,
   buildStep,
@@ -18,20 +18,20 @@ import type { Feeds, Machine, RunTensor, Session, SessionOptions } from "./sessi
 
 export interface TrainerOptions extends StepOptions, SessionOptions {
   /** Where to run; default: a machine of its own, disposed with the trainer. */
-  readonly machine?: Machine;
+  readonly machine?: Machine | undefined;
 }
 
 export interface Batch {
   /** Shapes: [N, C, H, W], already preprocessed. */
   readonly images: RunTensor;
   /** Class indices (int64 [N]) or values shaped like the output, as the loss asks. */
-  readonly targets?: RunTensor;
+  readonly targets?: RunTensor | undefined;
 }
 
 export interface StepSettings {
-  readonly learningRate?: number;
+  readonly learningRate?: number | undefined;
   /** How much of this batch's statistics enters the tracked ones. */
-  readonly statisticsMomentum?: number;
+  readonly statisticsMomentum?: number | undefined;
 }
 
 export interface StepReport {
@@ -39,11 +39,13 @@ export interface StepReport {
   readonly prediction: RunTensor;
   readonly loss: number | undefined;
   readonly gradientNorm: number | undefined;
-  /** False when the loss or a gradient was not finite: weights, statistics and optimizer are as before. */
+  /** False when the loss, a gradient or a tracked statistic was not finite: weights, statistics and optimizer are as before. */
   readonly accepted: boolean;
   /** Time of the step inside of the runtime. Units: milliseconds. */
   readonly runMs: number;
 }
+
+let trainers = 0;
 
 interface LoadedStep {
   readonly step: Step;
@@ -53,13 +55,16 @@ interface LoadedStep {
 /**
  * Runs training steps of one model and owns its weights while they change.
  *
- * Steps are compiled per batch size when first needed and share the weights.
- * Throws: what `buildStep` throws; `run.failed`; `shape.mismatch` for a batch that does not fit the model.
+ * Steps are compiled per shape of a batch when first needed and share the weights.
+ * Throws: what `buildStep` throws; `run.failed`; `shape.mismatch` for a batch that does not fit the model;
+ * `data.invalid` for a label that is none of its classes.
  */
 export class Trainer implements AsyncDisposable {
-  private readonly steps = new Map<number, Promise<LoadedStep>>();
+  private readonly steps = new Map<string, Promise<LoadedStep>>();
   private readonly image: ValueInfo;
   private slots: readonly StateSlot[] = [];
+  /** Sets this trainer's arrays apart from those of others on the same machine. */
+  private readonly prefix = `${++trainers}/`;
 
   private constructor(
     /** The model as it was given; its weights are those of the start. */
@@ -85,6 +90,7 @@ export class Trainer implements AsyncDisposable {
     const feeds: Record<string, RunTensor> = { [inputs.image.name]: images };
     if (inputs.targets) {
       if (!targets) throw new LimberError("config.invalid", `step: targets (${step.targets}) for the loss, got none`);
+      checkTargets(step, targets);
       feeds[inputs.targets.name] = targets;
     }
     if (inputs.learningRate) feeds[inputs.learningRate] = scalarFeed(settings.learningRate, "learning rate");
@@ -92,7 +98,9 @@ export class Trainer implements AsyncDisposable {
       feeds[inputs.statisticsMomentum] = scalarFeed(settings.statisticsMomentum ?? 0, "statistics momentum");
     const measures = [outputs.loss, outputs.gradientNorm].filter((name) => name !== undefined);
     const fetches = [outputs.prediction, ...measures];
-    const result = await session.run(feeds, { fetches, finite: measures.length > 0 ? measures : [outputs.prediction] });
+    const statistics = step.state.filter(({ role }) => role === "statistic").map(({ output }) => output);
+    const finite = [...(measures.length > 0 ? measures : [outputs.prediction]), ...statistics];
+    const result = await session.run(feeds, { fetches, finite });
     const numberOf = (name: string | undefined): number | undefined =>
       name === undefined ? undefined : Number(result.outputs[name]!.data[0]);
     return {
@@ -111,12 +119,12 @@ export class Trainer implements AsyncDisposable {
   }
 
   private load(imageDims: readonly number[]): Promise<LoadedStep> {
-    const batch = imageDims[0]!;
-    let loaded = this.steps.get(batch);
+    const key = imageDims.join("x");
+    let loaded = this.steps.get(key);
     if (!loaded) {
       loaded = this.compile(imageDims);
-      this.steps.set(batch, loaded);
-      loaded.catch(() => this.steps.delete(batch));
+      this.steps.set(key, loaded);
+      loaded.catch(() => this.steps.delete(key));
     }
     return loaded;
   }
@@ -127,7 +135,7 @@ export class Trainer implements AsyncDisposable {
       this.slots = step.state;
       await this.writeInitial();
     }
-    const bindings = step.state.map(({ input, output }) => ({ name: input, input, output }));
+    const bindings = step.state.map(({ input, output }) => ({ name: this.prefix + input, input, output }));
     const { threads, optimization } = this.options;
     const session = await this.machine.createSession(
       writeModel(await this.lower(step.model)),
@@ -144,9 +152,16 @@ export class Trainer implements AsyncDisposable {
   }
 
   private writeInitial(): Promise<void> {
-    return this.machine.writeState(
-      this.slots.map(({ input, initial }) => ({ name: input, value: initial as RunTensor })),
-    );
+    return this.write(this.slots.map(({ input, initial }) => [input, initial as RunTensor]));
+  }
+
+  private write(arrays: readonly (readonly [string, RunTensor])[]): Promise<void> {
+    return this.machine.writeState(arrays.map(([input, value]) => ({ name: this.prefix + input, value })));
+  }
+
+  private async read(slots: readonly StateSlot[]): Promise<Map<string, RunTensor>> {
+    const values = await this.machine.readState(slots.map(({ input }) => this.prefix + input));
+    return new Map(slots.map(({ input }) => [input, values.get(this.prefix + input)!]));
   }
 
   /** Back to the weights, statistics and optimizer of the start, to the byte. */
@@ -157,7 +172,8 @@ export class Trainer implements AsyncDisposable {
   /** The model with its current weights and tracked statistics: same inputs, outputs, names and metadata. */
   async exportModel(): Promise<Model> {
     const owned = this.slots.filter((slot) => slot.initializer !== undefined);
-    const values = await this.machine.readState(owned.map((slot) => slot.input));
+    if (owned.length === 0) return this.model;
+    const values = await this.read(owned);
     const initializers = new Map(this.model.graph.initializers);
     for (const slot of owned) initializers.set(slot.initializer!, values.get(slot.input)!);
     return { ...this.model, graph: { ...this.model.graph, initializers } };
@@ -165,26 +181,31 @@ export class Trainer implements AsyncDisposable {
 
   /** Everything that is needed to go on to the same bytes, as a safetensors file. */
   async checkpoint(metadata: Readonly<Record<string, string>> = {}): Promise<Uint8Array> {
-    const tensors = await this.machine.readState(this.slots.map((slot) => slot.input));
-    return writeTensorFile({ tensors, metadata });
+    return writeTensorFile({ tensors: await this.read(this.slots), metadata });
   }
 
   /**
    * Goes back to a checkpoint of the same model and options; gives the metadata stored with it.
-   * Throws: `data.invalid` when arrays are missing or have another shape. The trainer is then unchanged.
+   * Throws: `data.invalid` when arrays are missing, too many, or of another shape. The trainer is then unchanged.
    */
   async restore(bytes: Uint8Array, imageDims: readonly number[]): Promise<Readonly<Record<string, string>>> {
     const { tensors, metadata } = readTensorFile(bytes);
     await this.load(imageDims);
+    const own = new Set(this.slots.map(({ input }) => input));
+    const foreign = [...tensors.keys()].find((name) => !own.has(name));
+    if (foreign !== undefined) {
+      const message = `checkpoint: ${own.size} arrays of this model and method, got one more, "${foreign}"; it belongs to another model or method`;
+      throw new LimberError("data.invalid", message, { array: foreign });
+    }
     const arrays = this.slots.map(({ input, initial }) => {
       const value = tensors.get(input);
       if (!value || value.dims.join() !== initial.dims.join() || value.dtype !== initial.dtype) {
         const message = `checkpoint: an array "${input}" of ${initial.dtype} [${initial.dims.join(",")}], got ${value ? `[${value.dims.join(",")}]` : "none"}; it belongs to another model or method`;
         throw new LimberError("data.invalid", message, { array: input });
       }
-      return { name: input, value };
+      return [input, value] as const;
     });
-    await this.machine.writeState(arrays);
+    await this.write(arrays);
     return metadata;
   }
 
@@ -196,6 +217,21 @@ export class Trainer implements AsyncDisposable {
     if (!this.options.machine) return this.machine[Symbol.asyncDispose]();
     for (const { session } of await Promise.all(this.steps.values())) await session.dispose();
   }
+}
+
+/** Throws: `shape.mismatch`; `data.invalid`, since the loss takes a class beyond the last one for no class at all. */
+function checkTargets({ inputs, model, outputs, targets: kind }: Step, targets: RunTensor): void {
+  const { name, dtype, dims } = inputs.targets!;
+  if (targets.dtype !== dtype || !sameShape(dims ?? [], targets.dims)) {
+    const message = `targets "${name}": ${dtype} ${formatShape(dims ?? [])}, got ${targets.dtype} ${formatShape(targets.dims)}`;
+    throw new LimberError("shape.mismatch", message, { input: name, expected: dims, got: targets.dims });
+  }
+  const classes = Number(model.graph.outputs.find((output) => output.name === outputs.prediction)?.dims?.[1]);
+  const labels = kind === "labels" ? Array.from(targets.data, Number) : [];
+  const wrong = labels.find((label) => label < 0 || label >= classes);
+  if (wrong === undefined) return;
+  const message = `targets "${name}": classes 0 to ${classes - 1} of the model, got ${wrong}; check the labels`;
+  throw new LimberError("data.invalid", message, { label: wrong, classes });
 }
 
 function scalarFeed(value: number | undefined, name: string): Feeds[string] {

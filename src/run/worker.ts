@@ -7,7 +7,15 @@
 import { availableParallelism } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { createArray, invariant, isLimberError, LimberError, type NumericArray, sizeOf } from "../base/index.js";
+import {
+  createArray,
+  formatShape,
+  isLimberError,
+  LimberError,
+  type NumericArray,
+  sameShape,
+  sizeOf,
+} from "../base/index.js";
 import type { Answers, Envelope, Reply, Request } from "./protocol.js";
 import type { Feeds, RunOptions, RunResult, RunTensor, SessionOptions, StateArray, StateBinding } from "./session.js";
 
@@ -60,7 +68,7 @@ function bufferOf(name: string): DoubleBuffer {
 
 async function run(id: number, feeds: Feeds, { fetches, finite = [] }: RunOptions): Promise<RunResult> {
   const loaded = sessions.get(id);
-  invariant(loaded, `session ${id} is not loaded`);
+  if (!loaded) throw new LimberError("run.failed", "session: in use, got a run after it was disposed");
   const inputs: Record<string, OrtTensor> = {};
   const outputs: Record<string, OrtTensor | null> = {};
   for (const [name, feed] of Object.entries(feeds)) inputs[name] = wrap(feed);
@@ -70,6 +78,8 @@ async function run(id: number, feeds: Feeds, { fetches, finite = [] }: RunOption
     outputs[output] = buffer.back;
   }
   for (const name of [...fetches, ...finite]) outputs[name] ??= null;
+  checkNames("input", Object.keys(inputs), loaded.session.inputNames);
+  checkNames("output", Object.keys(outputs), loaded.session.outputNames);
   const start = performance.now();
   const results = await loaded.session.run(inputs, outputs);
   const runMs = performance.now() - start;
@@ -83,9 +93,24 @@ async function run(id: number, feeds: Feeds, { fetches, finite = [] }: RunOption
   return { outputs: Object.fromEntries(fetches.map((name) => [name, unwrap(results[name]!)])), accepted, runMs };
 }
 
+/** The runtime ignores names that it does not know. */
+function checkNames(kind: "input" | "output", names: readonly string[], known: readonly string[]): void {
+  const unknown = names.find((name) => !known.includes(name));
+  if (unknown === undefined) return;
+  const message = `session: an ${kind} of the model (${known.join(", ")}), got "${unknown}"`;
+  throw new LimberError("run.failed", message, { [kind]: unknown });
+}
+
 const isFinite = (t: OrtTensor): boolean => (t.data as Float32Array).every(Number.isFinite);
 
+/** All arrays or, when one of them does not fit, none. */
 function write(arrays: readonly StateArray[]): undefined {
+  for (const { name, value } of arrays) {
+    const front = state.get(name)?.front;
+    if (!front || (front.type === value.dtype && sameShape(front.dims, value.dims))) continue;
+    const message = `state "${name}": ${front.type} ${formatShape(front.dims)}, got ${value.dtype} ${formatShape(value.dims)}`;
+    throw new LimberError("shape.mismatch", message, { name });
+  }
   for (const { name, value } of arrays) {
     const existing = state.get(name);
     if (existing) (existing.front.data as Float32Array).set(value.data as Float32Array);

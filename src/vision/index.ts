@@ -1,7 +1,15 @@
 export { augmentBatch, type AugmentOptions } from "./augment.js";
 export * from "./corrupt/index.js";
 export * from "./data/batches.js";
-export { blockDomain, blockOf, imageAt, joinDomains, selectSamples, type BlockSource, type ImageBlock } from "./data/block.js";
+export {
+  blockDomain,
+  blockOf,
+  imageAt,
+  joinDomains,
+  selectSamples,
+  type BlockSource,
+  type ImageBlock,
+} from "./data/block.js";
 export { readNpy, readNpyHeader, writeNpy, type NpyHeader } from "./data/npy.js";
 export * from "./data/read-dataset.js";
 export { DATASET_READERS } from "./data/readers/index.js";

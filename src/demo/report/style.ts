@@ -8,7 +8,7 @@ export const STYLE = `
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "DejaVu Sans", sans-serif; font-variant-numeric: tabular-nums }
 main { max-width: 1160px; margin: 0 auto; padding: 40px 32px 64px }
 h1 { font-size: 30px; line-height: 1.2; letter-spacing: -0.01em; margin: 0 0 8px } h2 { font-size: 20px; margin: 44px 0 4px }
-p { margin: 0 0 12px; max-width: 76ch } .soft, figcaption, .note { color: var(--soft) } .note { font-size: 14px }
+p { margin: 0 0 12px; max-width: 76ch } .soft, figcaption, .note { color: var(--soft) } .note { font-size: 14px } .panel + .note { margin-top: 10px }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(210px, 1fr)); gap: 14px; margin: 26px 0 8px; padding: 0; list-style: none }
 .cards li { background: var(--panel); border: 1px solid var(--rule); border-top: 4px solid var(--accent, var(--rule)); border-radius: 8px; padding: 14px 18px }
 .cards b { display: block; font-size: 34px; line-height: 1.25; letter-spacing: -0.02em } .cards span { color: var(--soft); font-size: 14px }

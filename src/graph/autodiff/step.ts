@@ -4,6 +4,7 @@ import { Emitter, type Val } from "../ops/index.js";
 import { sweepDead } from "../passes/index.js";
 import { backward } from "./backward.js";
 import type { Loss, Targets } from "./losses.js";
+import { multiplySmallMaps } from "./small-maps.js";
 import { normalizeWithBatch, type Statistics, type UsedStatistics } from "./normalization.js";
 import type { Optimizer } from "./optimizers.js";
 
@@ -126,6 +127,7 @@ class StepBuilder {
   train({ loss, optimizer, parameters, clipNorm, scale, mask }: TrainOptions): void {
     const { emit } = this;
     const initial = new Map(parameters.map((name) => [name, this.parameter(name)]));
+    this.graph = multiplySmallMaps(this.graph, new Set(parameters), emit);
     const output = this.value(this.prediction.name);
     const targets = this.targets(loss.targets, output);
     const lossValue = loss.build({ emit, output, targets });

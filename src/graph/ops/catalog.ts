@@ -15,7 +15,11 @@ interface OpSpec {
 const unary = { inputs: ["X"], outputs: ["Y"], attributes: [] } as const;
 const binary = { inputs: ["A", "B"], outputs: ["C"], attributes: [] } as const;
 const variadic = { inputs: ["data*"], outputs: ["result"], attributes: [] } as const;
-const reduce = { inputs: ["data", "axes?"], outputs: ["reduced"], attributes: ["axes", "keepdims", "noop_with_empty_axes"] } as const;
+const reduce = {
+  inputs: ["data", "axes?"],
+  outputs: ["reduced"],
+  attributes: ["axes", "keepdims", "noop_with_empty_axes"],
+} as const;
 const arg = { inputs: ["data"], outputs: ["reduced"], attributes: ["axis", "keepdims", "select_last_index"] } as const;
 const softmax = { inputs: ["input"], outputs: ["output"], attributes: ["axis"] } as const;
 const window = ["auto_pad", "dilations", "kernel_shape", "pads", "strides"] as const;
@@ -24,11 +28,20 @@ const pool = { inputs: ["X"], outputs: ["Y"], attributes: [...window, "ceil_mode
 export const catalog = {
   // conv
   Conv: { inputs: ["X", "W", "B?"], outputs: ["Y"], attributes: [...window, "group"] },
-  ConvTranspose: { inputs: ["X", "W", "B?"], outputs: ["Y"], attributes: [...window, "group", "output_padding", "output_shape"] },
+  ConvTranspose: {
+    inputs: ["X", "W", "B?"],
+    outputs: ["Y"],
+    attributes: [...window, "group", "output_padding", "output_shape"],
+  },
   // matmul
   Gemm: { inputs: ["A", "B", "C?"], outputs: ["Y"], attributes: ["alpha", "beta", "transA", "transB"] },
   MatMul: { inputs: ["A", "B"], outputs: ["Y"], attributes: [] },
-  FusedMatMul: { inputs: ["A", "B"], outputs: ["Y"], attributes: ["alpha", "transA", "transB", "transBatchA", "transBatchB"], domain: "com.microsoft" },
+  FusedMatMul: {
+    inputs: ["A", "B"],
+    outputs: ["Y"],
+    attributes: ["alpha", "transA", "transB", "transBatchA", "transBatchB"],
+    domain: "com.microsoft",
+  },
   // norm
   BatchNormalization: {
     inputs: ["X", "scale", "B", "input_mean", "input_var"],
@@ -36,7 +49,11 @@ export const catalog = {
     attributes: ["epsilon", "momentum", "training_mode"],
   },
   InstanceNormalization: { inputs: ["input", "scale", "B"], outputs: ["output"], attributes: ["epsilon"] },
-  LayerNormalization: { inputs: ["X", "Scale", "B?"], outputs: ["Y", "Mean?", "InvStdDev?"], attributes: ["axis", "epsilon", "stash_type"] },
+  LayerNormalization: {
+    inputs: ["X", "Scale", "B?"],
+    outputs: ["Y", "Mean?", "InvStdDev?"],
+    attributes: ["axis", "epsilon", "stash_type"],
+  },
   LRN: { inputs: ["X"], outputs: ["Y"], attributes: ["alpha", "beta", "bias", "size"] },
   // pool
   MaxPool: { inputs: ["X"], outputs: ["Y", "Indices?"], attributes: [...pool.attributes, "storage_order"] },
@@ -44,9 +61,29 @@ export const catalog = {
   GlobalAveragePool: unary,
   GlobalMaxPool: unary,
   // unary
-  Abs: unary, Ceil: unary, Cos: unary, Erf: unary, Exp: unary, Floor: unary, Log: unary, Neg: unary, Not: unary,
-  Reciprocal: unary, Relu: unary, Round: unary, Sigmoid: unary, Sign: unary, Sin: unary, Softplus: unary, Softsign: unary,
-  Sqrt: unary, Tanh: unary, HardSwish: unary, Mish: unary, IsNaN: unary, Identity: unary,
+  Abs: unary,
+  Ceil: unary,
+  Cos: unary,
+  Erf: unary,
+  Exp: unary,
+  Floor: unary,
+  Log: unary,
+  Neg: unary,
+  Not: unary,
+  Reciprocal: unary,
+  Relu: unary,
+  Round: unary,
+  Sigmoid: unary,
+  Sign: unary,
+  Sin: unary,
+  Softplus: unary,
+  Softsign: unary,
+  Sqrt: unary,
+  Tanh: unary,
+  HardSwish: unary,
+  Mish: unary,
+  IsNaN: unary,
+  Identity: unary,
   IsInf: { ...unary, attributes: ["detect_negative", "detect_positive"] },
   Elu: { ...unary, attributes: ["alpha"] },
   LeakyRelu: { ...unary, attributes: ["alpha"] },
@@ -56,17 +93,40 @@ export const catalog = {
   Cast: { inputs: ["input"], outputs: ["output"], attributes: ["to", "saturate"] },
   Dropout: { inputs: ["data", "ratio?", "training_mode?"], outputs: ["output", "mask?"], attributes: ["seed"] },
   // binary
-  Add: binary, Sub: binary, Mul: binary, Div: binary, Pow: binary, And: binary, Or: binary, Xor: binary,
-  Equal: binary, Greater: binary, GreaterOrEqual: binary, Less: binary, LessOrEqual: binary,
+  Add: binary,
+  Sub: binary,
+  Mul: binary,
+  Div: binary,
+  Pow: binary,
+  And: binary,
+  Or: binary,
+  Xor: binary,
+  Equal: binary,
+  Greater: binary,
+  GreaterOrEqual: binary,
+  Less: binary,
+  LessOrEqual: binary,
   Mod: { ...binary, attributes: ["fmod"] },
-  Sum: variadic, Mean: variadic, Max: variadic, Min: variadic,
+  Sum: variadic,
+  Mean: variadic,
+  Max: variadic,
+  Min: variadic,
   PRelu: { inputs: ["X", "slope"], outputs: ["Y"], attributes: [] },
   Where: { inputs: ["condition", "X", "Y"], outputs: ["output"], attributes: [] },
   // reduce
-  ReduceSum: reduce, ReduceMean: reduce, ReduceMax: reduce, ReduceMin: reduce, ReduceProd: reduce,
-  ReduceL1: reduce, ReduceL2: reduce, ReduceSumSquare: reduce, ReduceLogSumExp: reduce,
-  ArgMax: arg, ArgMin: arg,
-  Softmax: softmax, LogSoftmax: softmax,
+  ReduceSum: reduce,
+  ReduceMean: reduce,
+  ReduceMax: reduce,
+  ReduceMin: reduce,
+  ReduceProd: reduce,
+  ReduceL1: reduce,
+  ReduceL2: reduce,
+  ReduceSumSquare: reduce,
+  ReduceLogSumExp: reduce,
+  ArgMax: arg,
+  ArgMin: arg,
+  Softmax: softmax,
+  LogSoftmax: softmax,
   CumSum: { inputs: ["x", "axis"], outputs: ["y"], attributes: ["exclusive", "reverse"] },
   TopK: { inputs: ["X", "K"], outputs: ["Values", "Indices"], attributes: ["axis", "largest", "sorted"] },
   // layout
@@ -90,12 +150,23 @@ export const catalog = {
     inputs: ["X", "roi?", "scales?", "sizes?"],
     outputs: ["Y"],
     attributes: [
-      "antialias", "axes", "coordinate_transformation_mode", "cubic_coeff_a", "exclude_outside", "extrapolation_value",
-      "keep_aspect_ratio_policy", "mode", "nearest_mode",
+      "antialias",
+      "axes",
+      "coordinate_transformation_mode",
+      "cubic_coeff_a",
+      "exclude_outside",
+      "extrapolation_value",
+      "keep_aspect_ratio_policy",
+      "mode",
+      "nearest_mode",
     ],
   },
   // constant
-  Constant: { inputs: [], outputs: ["output"], attributes: ["value", "value_float", "value_floats", "value_int", "value_ints"] },
+  Constant: {
+    inputs: [],
+    outputs: ["output"],
+    attributes: ["value", "value_float", "value_floats", "value_int", "value_ints"],
+  },
   ConstantOfShape: { inputs: ["input"], outputs: ["output"], attributes: ["value"] },
   Shape: { inputs: ["data"], outputs: ["shape"], attributes: ["start", "end"] },
   Size: { inputs: ["data"], outputs: ["size"], attributes: [] },

@@ -1,5 +1,13 @@
 import { type DType, formatShape, int64s, invariant, LimberError, sameShape, type Tensor } from "../../base/index.js";
-import { attr, type Attributes, AttributeReader, DTYPE_CODES, type Graph, type Node, type TensorType } from "../ir/index.js";
+import {
+  attr,
+  type Attributes,
+  AttributeReader,
+  DTYPE_CODES,
+  type Graph,
+  type Node,
+  type TensorType,
+} from "../ir/index.js";
 import { findOpType } from "./catalog.js";
 import { inferNode } from "./shape/infer.js";
 
@@ -56,9 +64,17 @@ export class Emitter {
     const name = this.freshName(this.prefix + (options.name ?? op));
     const count = options.outputs ?? 1;
     const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? `${name}:out` : `${name}:out${i}`));
-    const node: Node = { op, domain: options.domain ?? "", name, inputs: inputs.map((v) => v?.name ?? ""), outputs, attributes };
+    const node: Node = {
+      op,
+      domain: options.domain ?? "",
+      name,
+      inputs: inputs.map((v) => v?.name ?? ""),
+      outputs,
+      attributes,
+    };
     const type = findOpType(node);
-    if (!type) throw new LimberError("op.unsupported", `emit: an op of the catalog, got ${op} with ${Object.keys(attributes)}`);
+    if (!type)
+      throw new LimberError("op.unsupported", `emit: an op of the catalog, got ${op} with ${Object.keys(attributes)}`);
     const context = { node, attributes: new AttributeReader(attributes, node), opset: this.opset, inputs };
     const types = inferNode(type, { ...context, constant: (i) => this.known.get(inputs[i]?.name ?? "") });
     this.nodes.push(node);
@@ -77,7 +93,10 @@ export class Emitter {
 
   /** Brings a value of an existing graph into scope. */
   value(name: string, type: TensorType, constant?: Tensor): Val {
-    invariant(type.dims?.every((d) => typeof d === "number"), `value "${name}" needs a static shape`);
+    invariant(
+      type.dims?.every((d) => typeof d === "number"),
+      `value "${name}" needs a static shape`,
+    );
     if (constant) this.known.set(name, constant);
     return { name, dtype: type.dtype, dims: type.dims as readonly number[] };
   }
@@ -186,7 +205,13 @@ export class Emitter {
   }
 
   /** `a[starts:ends:steps]` along `axes`; an end of `null` means "to the end" (or past the start for negative steps). */
-  slice(a: Val, axes: readonly number[], starts: readonly number[], ends: readonly number[], steps?: readonly number[]): Val {
+  slice(
+    a: Val,
+    axes: readonly number[],
+    starts: readonly number[],
+    ends: readonly number[],
+    steps?: readonly number[],
+  ): Val {
     const whole = axes.every((axis, i) => starts[i] === 0 && ends[i] === a.dims[axis] && (steps?.[i] ?? 1) === 1);
     if (whole) return a;
     const inputs = [a, this.ints(starts), this.ints(ends), this.ints(axes)];
@@ -209,12 +234,22 @@ export class Emitter {
   /** Axes became an input of these in opset 18. */
   private reduce(op: string, a: Val, axes: readonly number[], keepdims: boolean): Val {
     const keep = { keepdims: attr.int(keepdims ? 1 : 0) };
-    return this.opset >= 18 ? this.one(op, [a, this.ints(axes)], keep) : this.one(op, [a], { ...keep, axes: attr.ints(axes) });
+    return this.opset >= 18
+      ? this.one(op, [a, this.ints(axes)], keep)
+      : this.one(op, [a], { ...keep, axes: attr.ints(axes) });
   }
 
   /** Sum over every axis. Shapes: any → []. */
-  sumAll = (a: Val): Val => this.reduceSum(a, a.dims.map((_, i) => i));
-  meanAll = (a: Val): Val => this.reduceMean(a, a.dims.map((_, i) => i));
+  sumAll = (a: Val): Val =>
+    this.reduceSum(
+      a,
+      a.dims.map((_, i) => i),
+    );
+  meanAll = (a: Val): Val =>
+    this.reduceMean(
+      a,
+      a.dims.map((_, i) => i),
+    );
 
   /** A per-channel vector ready to broadcast. Shapes: [C] → [1, C, 1, …] of the given rank. */
   perChannel(a: Val, rank: number): Val {
@@ -223,7 +258,10 @@ export class Emitter {
 
   /** Sum over all axes but the channel's. Shapes: [N, C, …] → [C]. */
   sumToChannel(a: Val): Val {
-    return this.reduceSum(a, a.dims.flatMap((_, i) => (i === 1 ? [] : [i])));
+    return this.reduceSum(
+      a,
+      a.dims.flatMap((_, i) => (i === 1 ? [] : [i])),
+    );
   }
 
   /** Undoes broadcasting: sums over the axes along which `dims` was stretched. The one place where this is done. */
@@ -240,6 +278,11 @@ export class Emitter {
 
   /** The nodes written so far appended to a graph, in order. */
   appendTo(graph: Graph, outputs: Graph["outputs"] = graph.outputs): Graph {
-    return { ...graph, outputs, nodes: [...graph.nodes, ...this.nodes], types: new Map([...graph.types, ...this.types]) };
+    return {
+      ...graph,
+      outputs,
+      nodes: [...graph.nodes, ...this.nodes],
+      types: new Map([...graph.types, ...this.types]),
+    };
   }
 }

@@ -7,3 +7,4 @@ export * from "./gradient/rule.js";
 export * from "./kernel/index.js";
 export * from "./rule.js";
 export * from "./shape/infer.js";
+export { exchange, shiftedCopies } from "./gradient/conv/window.js";

@@ -6,7 +6,7 @@ import {
   cropSpatial,
   exchange,
   isPointwise,
-  offsetsOf,
+  shiftedCopies,
   spatial,
   unread,
   windowAttributes,
@@ -134,22 +134,6 @@ export function chooseWeightFormulation(convolution: Convolution): keyof typeof 
   if (weightFormulations.interleavedFolded.fits(convolution))
     return pixels < 144 ? "interleavedFolded" : "interleavedPerSample";
   return columns.fits(convolution) ? "columns" : "exchanged";
-}
-
-/** What each kernel element sees, in row-major order of the kernel. Shapes: [N, C, …S] → K times [N, C, …O]. */
-function shiftedCopies(
-  emit: Emitter,
-  X: Val,
-  { kernel, strides, dilations, padsBegin, padsEnd, output }: Convolution["geometry"],
-): Val[] {
-  const padded = emit.pad(X, [0, 0, ...padsBegin, 0, 0, ...padsEnd]);
-  const axes = kernel.map((_, i) => i + 2);
-  const steps = strides.every((s) => s === 1) ? undefined : strides;
-  return offsetsOf(kernel).map((offset) => {
-    const starts = offset.map((o, i) => o * dilations[i]!);
-    const ends = starts.map((start, i) => start + (output[i]! - 1) * strides[i]! + 1);
-    return emit.slice(padded, axes, starts, ends, steps);
-  });
 }
 
 /** Sum over the first axis as a product with ones, which ONNX Runtime spreads over threads. Shapes: [N, …] → […]. */

@@ -81,3 +81,19 @@ export function offsetsOf(dims: readonly number[]): number[][] {
     [[]],
   );
 }
+
+/** What each kernel element sees, in row-major order of the kernel. Shapes: [N, C, …S] → K times [N, C, …O]. */
+export function shiftedCopies(
+  emit: Emitter,
+  X: Val,
+  { kernel, strides, dilations, padsBegin, padsEnd, output }: WindowGeometry,
+): Val[] {
+  const padded = emit.pad(X, [0, 0, ...padsBegin, 0, 0, ...padsEnd]);
+  const axes = kernel.map((_, i) => i + 2);
+  const steps = strides.every((s) => s === 1) ? undefined : strides;
+  return offsetsOf(kernel).map((offset) => {
+    const starts = offset.map((o, i) => o * dilations[i]!);
+    const ends = starts.map((start, i) => start + (output[i]! - 1) * strides[i]! + 1);
+    return emit.slice(padded, axes, starts, ends, steps);
+  });
+}

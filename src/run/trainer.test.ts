@@ -1,0 +1,275 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { modelOf, node } from "../../test/helpers/graph.js";
+import { maxDifference } from "../../test/helpers/parity.js";
+import { foldedNetwork, noiseBatch, parameterNames, tinyNetwork } from "../../test/helpers/tiny.js";
+import { tensorOf } from "../base/index.js";
+import { adam, crossEntropy, meanSquaredError, type Model, readModel, sgd, writeModel } from "../graph/index.js";
+import { createMachine } from "./machine.js";
+import { Predictor } from "./predictor.js";
+import { readTensorFile, writeTensorFile } from "./safetensors.js";
+import { Trainer, type TrainerOptions } from "./trainer.js";
+
+const SETTINGS = { learningRate: 0.05, statisticsMomentum: 0.1 };
+const BATCH_STATISTICS = { sourceWeight: 0, variance: "unbiased" } as const;
+const network = tinyNetwork();
+const training = (model: Model, changes: Partial<TrainerOptions> = {}): TrainerOptions => ({
+  threads: 1,
+  statistics: BATCH_STATISTICS,
+  train: { loss: crossEntropy(), optimizer: sgd({ momentum: 0.9 }), parameters: parameterNames(model) },
+  ...changes,
+});
+const adamTraining = training(network, {
+  train: { loss: crossEntropy(), optimizer: adam(), parameters: parameterNames(network) },
+});
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const resource of open.splice(0)) await resource[Symbol.asyncDispose]();
+});
+function createTrainer(options = training(network), model = network): Trainer {
+  const trainer = Trainer.create(model, options);
+  open.push(trainer);
+  return trainer;
+}
+
+const [first, second] = [noiseBatch(8, 1), noiseBatch(8, 2)];
+const withPixel = (value: number): typeof first => {
+  const data = first.images.data.slice();
+  data[100] = value;
+  return { ...first, images: { ...first.images, data } };
+};
+
+describe("steps", () => {
+  test("lower the loss", async () => {
+    const trainer = createTrainer();
+    const losses: number[] = [];
+    for (let i = 0; i < 12; i++) losses.push((await trainer.step(first, SETTINGS)).loss!);
+    expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
+  });
+
+  test.each([NaN, Infinity])(
+    "with %d in an image are refused, and the next is as if they had not been",
+    async (value) => {
+      const [trainer, control] = [createTrainer(adamTraining), createTrainer(adamTraining)];
+      for (const t of [trainer, control]) await t.step(first, SETTINGS);
+      const before = await trainer.checkpoint();
+      expect(await trainer.step(withPixel(value), SETTINGS)).toMatchObject({ accepted: false });
+      expect(await trainer.checkpoint()).toEqual(before);
+      for (const t of [trainer, control]) expect(await t.step(second, SETTINGS)).toMatchObject({ accepted: true });
+      expect(await trainer.checkpoint()).toEqual(await control.checkpoint());
+    },
+  );
+
+  test("with an infinite gradient under a finite loss are refused", async () => {
+    // The slope of a root is infinite at zero.
+    const model = modelOf({
+      inputs: { x: ["batch", 1] },
+      outputs: { y: ["batch", 1] },
+      initializers: { w: tensorOf("float32", [1, 1], [0]) },
+      nodes: [node("MatMul", ["x", "w"], ["h"]), node("Sqrt", ["h"], ["y"])],
+    });
+    const train = { loss: meanSquaredError, optimizer: sgd({ momentum: 0.9 }), parameters: ["w"] };
+    const trainer = createTrainer(training(model, { train }), model);
+    const column = (value: number) => ({ dtype: "float32", dims: [1, 1], data: Float32Array.of(value) }) as const;
+    await trainer.warmUp([1, 1]);
+    const before = await trainer.checkpoint();
+    const report = await trainer.step({ images: column(1), targets: column(1) }, SETTINGS);
+    expect(report).toMatchObject({ loss: 1, gradientNorm: Infinity, accepted: false });
+    expect(await trainer.checkpoint()).toEqual(before);
+  });
+
+  test("whose variance overflows are refused although the prediction is finite", async () => {
+    const trainer = createTrainer({ threads: 1, statistics: BATCH_STATISTICS });
+    await trainer.step(first, SETTINGS);
+    const before = await trainer.checkpoint();
+    const report = await trainer.step(withPixel(1e25), SETTINGS);
+    expect(report.prediction.data.every(Number.isFinite)).toBe(true);
+    expect(report.accepted).toBe(false);
+    expect(await trainer.checkpoint()).toEqual(before);
+  });
+
+  test("of two batch sizes share the weights", async () => {
+    const [trainer, control] = [createTrainer(), createTrainer()];
+    const small = noiseBatch(4, 3);
+    for (const t of [trainer, control]) await t.step(first, SETTINGS);
+    await trainer.step(small, SETTINGS);
+    const fresh = createTrainer();
+    await fresh.restore(await control.checkpoint(), small.images.dims);
+    await fresh.step(small, SETTINGS);
+    expect(await trainer.checkpoint()).toEqual(await fresh.checkpoint());
+  });
+
+  test("of two image sizes share the weights where the model allows both", async () => {
+    const folded = foldedNetwork();
+    const [input] = folded.graph.inputs;
+    const inputs = [{ ...input!, dims: ["batch", 3, "height", "width"] }];
+    const model = { ...folded, graph: { ...folded.graph, inputs } };
+    const trainer = createTrainer(training(model), model);
+    const { images, targets } = noiseBatch(8);
+    const before = await trainer.step({ images, targets }, SETTINGS);
+    const wide = { ...images, dims: [8, 3, 8, 32] };
+    expect(await trainer.step({ images: wide, targets }, SETTINGS)).toMatchObject({ accepted: true });
+    expect((await trainer.step({ images, targets }, SETTINGS)).loss).not.toBe(before.loss);
+  });
+
+  test.each([1, 2])("give the same bytes in every run on %d threads", async (threads) => {
+    const runs = [];
+    for (let run = 0; run < 2; run++) {
+      const trainer = createTrainer({ ...adamTraining, threads });
+      for (const batch of [first, second, first]) await trainer.step(batch, SETTINGS);
+      runs.push(await trainer.checkpoint());
+    }
+    expect(runs[0]).toEqual(runs[1]);
+  });
+
+  const { images, targets } = first;
+  test.each([
+    ["images of another size", { images: { ...images, dims: [8, 3, 32, 8] }, targets }, {}, "shape.mismatch"],
+    ["images of another type", { images: { ...images, dtype: "float64" }, targets }, {}, "shape.mismatch"],
+    [
+      "too few labels",
+      { images, targets: { ...targets, dims: [7], data: targets.data.slice(1) } },
+      {},
+      "shape.mismatch",
+    ],
+    ["labels of another type", { images, targets: { ...targets, dtype: "int32" } }, {}, "shape.mismatch"],
+    [
+      "a label of no class",
+      { images, targets: { ...targets, data: new BigInt64Array(8).fill(4n) } },
+      {},
+      "data.invalid",
+    ],
+    ["a negative label", { images, targets: { ...targets, data: new BigInt64Array(8).fill(-1n) } }, {}, "data.invalid"],
+    ["no labels", { images }, {}, "config.invalid"],
+    ["no learning rate", first, { learningRate: undefined }, "config.invalid"],
+    ["a learning rate that is no number", first, { learningRate: NaN }, "config.invalid"],
+    ["an infinite momentum", first, { statisticsMomentum: Infinity }, "config.invalid"],
+  ] as const)("refuse %s", async (_, batch, settings, code) => {
+    const refused = createTrainer().step(batch, { ...SETTINGS, ...settings });
+    await expect(refused).rejects.toMatchObject({ name: "LimberError", code });
+  });
+});
+
+describe("a trainer", () => {
+  test("goes back to the start, to the byte", async () => {
+    const trainer = createTrainer(adamTraining);
+    await trainer.reset();
+    await trainer.warmUp(first.images.dims);
+    const start = await trainer.checkpoint();
+    await trainer.step(first, SETTINGS);
+    expect(await trainer.checkpoint()).not.toEqual(start);
+    await trainer.reset();
+    expect(await trainer.checkpoint()).toEqual(start);
+    expect(writeModel(await trainer.exportModel())).toEqual(writeModel(network));
+  });
+
+  test("goes on from a checkpoint to the same bytes", async () => {
+    const [whole, begun, resumed] = [
+      createTrainer(adamTraining),
+      createTrainer(adamTraining),
+      createTrainer(adamTraining),
+    ];
+    for (const batch of [first, second, first]) await whole.step(batch, SETTINGS);
+    await begun.step(first, SETTINGS);
+    const metadata = await resumed.restore(await begun.checkpoint({ note: "here" }), first.images.dims);
+    expect(metadata).toEqual({ note: "here" });
+    for (const batch of [second, first]) await resumed.step(batch, SETTINGS);
+    expect(await resumed.checkpoint()).toEqual(await whole.checkpoint());
+  });
+
+  const narrower = (bytes: Uint8Array): Uint8Array => {
+    const { tensors, metadata } = readTensorFile(bytes);
+    const [[name, value]] = tensors as Iterable<[string, typeof first.images]>;
+    const shape = { ...value, dims: [1, ...value.dims] };
+    return writeTensorFile({ tensors: new Map([...tensors, [name, shape]]), metadata });
+  };
+  test.each([
+    ["truncated", (bytes: Uint8Array) => bytes.slice(0, -5)],
+    ["empty", () => new Uint8Array()],
+    ["without arrays", () => writeTensorFile({ tensors: new Map(), metadata: {} })],
+    ["with an array of another shape", narrower],
+    [
+      "of a method with more arrays",
+      async () => {
+        const other = createTrainer(adamTraining);
+        await other.step(first, SETTINGS);
+        return other.checkpoint();
+      },
+    ],
+    [
+      "of another model",
+      async () => {
+        const model = foldedNetwork();
+        const other = createTrainer(training(model), model);
+        await other.step(first, SETTINGS);
+        return other.checkpoint();
+      },
+    ],
+  ])("refuses a checkpoint %s and stays as it is", async (_, damage) => {
+    const trainer = createTrainer();
+    await trainer.step(first, SETTINGS);
+    const before = await trainer.checkpoint();
+    const bytes = await damage(before);
+    await expect(trainer.restore(bytes, first.images.dims)).rejects.toMatchObject({ code: "data.invalid" });
+    expect(await trainer.checkpoint()).toEqual(before);
+  });
+
+  test("exports the model with the same border, names and metadata, and new weights", async () => {
+    const model = { ...network, metadata: new Map([["owner", "me"]]) };
+    const trainer = createTrainer(training(model), model);
+    await trainer.step(first, SETTINGS);
+    const { graph, ...rest } = readModel(writeModel(await trainer.exportModel()));
+    const { graph: before, ...restBefore } = readModel(writeModel(model));
+    expect(rest).toEqual(restBefore);
+    expect({ ...graph, initializers: [] }).toEqual({ ...before, initializers: [] });
+    expect(graph.inputs[0]!.dims).toEqual(["batch", 3, 16, 16]);
+    expect([...graph.initializers.keys()]).toEqual([...before.initializers.keys()]);
+    for (const [name, { dtype, dims, data }] of graph.initializers) {
+      expect({ dtype, dims }).toEqual({ dtype: "float32", dims: before.initializers.get(name)!.dims });
+      expect(data, name).not.toEqual(before.initializers.get(name)!.data);
+    }
+  });
+
+  test("gives back the model itself when it has changed nothing", async () => {
+    const trainer = createTrainer({ threads: 1, statistics: "fixed" });
+    await trainer.step({ images: first.images });
+    expect(await trainer.exportModel()).toBe(network);
+  });
+
+  test("predicts what the exported model predicts", async () => {
+    const machine = createMachine();
+    open.push(machine);
+    const trained = createTrainer();
+    for (const batch of [first, second, first]) await trained.step(batch, SETTINGS);
+    const exported = await trained.exportModel();
+    const evaluation = createTrainer({ threads: 1, statistics: "fixed" }, exported);
+    const { prediction } = await evaluation.step({ images: second.images });
+    const { output } = await (await Predictor.create(machine, exported, { threads: 1 })).predict(second.images);
+    expect(output.dims).toEqual(prediction.dims);
+    expect(maxDifference(output.data as Float32Array, prediction.data as Float32Array)).toBeLessThan(1e-5);
+  });
+
+  test("keeps its weights apart from those of another one on the same machine", async () => {
+    const machine = createMachine();
+    open.push(machine);
+    const [a, b] = [
+      Trainer.create(network, { ...adamTraining, machine }),
+      Trainer.create(network, { ...adamTraining, machine }),
+    ];
+    await a.step(first, SETTINGS);
+    const before = await a.checkpoint();
+    await b.step(second, SETTINGS);
+    expect(await a.checkpoint()).toEqual(before);
+    expect(await b.checkpoint()).not.toEqual(before);
+  });
+
+  test.each(["its own", "a shared"])("refuses to work after it was disposed, on %s machine", async (kind) => {
+    const machine = kind === "a shared" ? createMachine() : undefined;
+    if (machine) open.push(machine);
+    const trainer = Trainer.create(network, training(network, { machine }));
+    await trainer.step(first, SETTINGS);
+    await trainer[Symbol.asyncDispose]();
+    await expect(trainer.step(first, SETTINGS)).rejects.toMatchObject({ code: "run.failed" });
+    if (machine) expect((await machine.memory()).residentBytes).toBeGreaterThan(0);
+  });
+});
