@@ -1,7 +1,9 @@
 """Reference statistics of the corruptions, from the libraries that the published generators use.
 
-    pip install numpy scipy pillow scikit-image opencv-python-headless
+    pip install -r peers/requirements-corruptions.txt
     python peers/corruptions.py > test/fixtures/corruption-statistics.json
+
+The structure follows https://github.com/hendrycks/robustness (Apache-2.0), re-implemented; see NOTICE.
 
 The images are a formula of pixel coordinates, the same in `corruptions.test.ts`. Per corruption, family and severity:
 - `statistics`: mean and standard deviation, over independent draws (one for corruptions that draw nothing), of figures of the whole image set;

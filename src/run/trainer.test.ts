@@ -3,7 +3,16 @@ import { modelOf, node } from "../../test/helpers/graph.js";
 import { maxDifference } from "../../test/helpers/parity.js";
 import { foldedNetwork, noiseBatch, parameterNames, tinyNetwork } from "../../test/helpers/tiny.js";
 import { tensorOf } from "../base/index.js";
-import { adam, crossEntropy, meanSquaredError, type Model, readModel, sgd, writeModel } from "../graph/index.js";
+import {
+  adam,
+  crossEntropy,
+  meanSquaredError,
+  type Model,
+  prepareModel,
+  readModel,
+  sgd,
+  writeModel,
+} from "../graph/index.js";
 import { createMachine } from "./machine.js";
 import { Predictor } from "./predictor.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
@@ -21,6 +30,19 @@ const training = (model: Model, changes: Partial<TrainerOptions> = {}): TrainerO
 const adamTraining = training(network, {
   train: { loss: crossEntropy(), optimizer: adam(), parameters: parameterNames(network) },
 });
+
+/** The same model with one scale and one bias for all normalizations of a width, as exporters write equal weights. */
+function sharing(model: Model): Model {
+  const nodes = model.graph.nodes.map((n) => {
+    if (n.op !== "BatchNormalization") return n;
+    const width = model.graph.initializers.get(n.inputs[1]!)!.dims[0];
+    const first = model.graph.nodes.find(
+      ({ op, inputs }) => op === n.op && model.graph.initializers.get(inputs[1]!)!.dims[0] === width,
+    )!;
+    return { ...n, inputs: [n.inputs[0]!, first.inputs[1]!, first.inputs[2]!, ...n.inputs.slice(3)] };
+  });
+  return prepareModel({ ...model, graph: { ...model.graph, nodes } });
+}
 
 const open: AsyncDisposable[] = [];
 afterEach(async () => {
@@ -179,7 +201,7 @@ describe("a trainer", () => {
 
   const narrower = (bytes: Uint8Array): Uint8Array => {
     const { tensors, metadata } = readTensorFile(bytes);
-    const [[name, value]] = tensors as Iterable<[string, typeof first.images]>;
+    const [name, value] = [...tensors][0]!;
     const shape = { ...value, dims: [1, ...value.dims] };
     return writeTensorFile({ tensors: new Map([...tensors, [name, shape]]), metadata });
   };
@@ -234,6 +256,19 @@ describe("a trainer", () => {
     const trainer = createTrainer({ threads: 1, statistics: "fixed" });
     await trainer.step({ images: first.images });
     expect(await trainer.exportModel()).toBe(network);
+  });
+
+  test.each([
+    ["own scales", network],
+    ["shared scales and biases", sharing(network)],
+  ])("exports tracked statistics that predict a batch as its own did, with %s", async (_, model) => {
+    const machine = createMachine();
+    open.push(machine);
+    const trainer = createTrainer({ threads: 1, statistics: { sourceWeight: 0, variance: "biased" } }, model);
+    const { prediction } = await trainer.step({ images: first.images }, { statisticsMomentum: 1 });
+    const predictor = await Predictor.create(machine, await trainer.exportModel(), { threads: 1 });
+    const { output } = await predictor.predict(first.images);
+    expect(maxDifference(output.data as Float32Array, prediction.data as Float32Array)).toBeLessThan(1e-5);
   });
 
   test("predicts what the exported model predicts", async () => {

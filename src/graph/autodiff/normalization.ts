@@ -17,8 +17,8 @@ export interface BatchStatistics {
 /** The statistics that one normalization used in this step. Shapes: [C]. */
 export interface UsedStatistics {
   readonly node: string;
-  /** Names of the stored statistics (initializers of the model). */
-  readonly stored: { readonly mean: string; readonly variance: string };
+  /** Inputs of the step that continue the stored statistics. */
+  readonly tracked: { readonly mean: Val; readonly variance: Val };
   readonly used: { readonly mean: Val; readonly variance: Val };
 }
 
@@ -34,26 +34,27 @@ export function normalizeWithBatch(
   graph: Graph,
   options: BatchStatistics,
   emit: Emitter,
+  track: Track,
 ): { graph: Graph; statistics: UsedStatistics[] } {
   const statistics: UsedStatistics[] = [];
   const nodes = graph.nodes.flatMap((node) => {
     if (node.op !== "BatchNormalization" || node.inputs.length !== 5) return [node];
-    const rewritten = rewrite(graph, node, options, emit);
+    const rewritten = rewrite(graph, node, options, emit, track);
     statistics.push(rewritten.statistics);
     return [...rewritten.before, rewritten.node, ...rewritten.after];
   });
   return { graph: { ...graph, nodes, types: new Map([...graph.types, ...emit.types]) }, statistics };
 }
 
-/** Whether several normalizations use one scale. */
-const isShared = (graph: Graph, scale: string): boolean =>
-  graph.nodes.filter(({ op, inputs }) => op === "BatchNormalization" && inputs[1] === scale).length > 1;
+/** Makes the input of the step that continues a stored statistic, given by the name of its initializer. */
+export type Track = (name: string) => Val;
 
 function rewrite(
   graph: Graph,
   node: Node,
   { sourceWeight, variance }: BatchStatistics,
   emit: Emitter,
+  track: Track,
 ): { before: Node[]; node: Node; after: Node[]; statistics: UsedStatistics } {
   const value = (name: string): Val => {
     const constant = graph.initializers.get(name);
@@ -62,7 +63,6 @@ function rewrite(
     return emit.value(name, type);
   };
   const [x, scale, bias, mean, stored] = node.inputs.map(value) as [Val, Val, Val, Val, Val];
-  const names = { mean: mean.name, variance: stored.name };
   const count = x.dims.reduce((n, d) => n * d, 1) / x.dims[1]!;
   if (count < 2) {
     const message = `BatchNormalization "${node.name}": 2 or more values per channel for batch statistics, got ${count}; use a larger batch`;
@@ -73,10 +73,12 @@ function rewrite(
   const mix = (source: Val, target: Val): Val =>
     sourceWeight === 0 ? target : emit.add(emit.mul(source, sourceWeight), emit.mul(target, 1 - sourceWeight));
 
-  if (sourceWeight === 0 && !isShared(graph, scale.name)) {
-    // In this mode ONNX Runtime may write the batch statistics over inputs 3 and 4, so each node needs its own: no pass
-    // merges these, as it would equal constants (https://github.com/microsoft/onnxruntime, batch_norm.h: Alias(3, 1), Alias(4, 2)).
-    const scratch = [emit.mul(scale, 0), emit.mul(bias, 0)].map((v) => v.name);
+  const tracked = { mean: track(mean.name), variance: track(stored.name) };
+  if (sourceWeight === 0) {
+    // In this mode ONNX Runtime may write the batch statistics over inputs 3 and 4, so each node needs its own. Products of
+    // inputs of the step are neither folded to constants nor merged, as those of equal weights would be
+    // (https://github.com/microsoft/onnxruntime, batch_norm.h: Alias(3, 1), Alias(4, 2)).
+    const scratch = [tracked.mean, tracked.variance].map((v) => emit.mul(v, 0).name);
     const before = emit.drain();
     const outputs = [node.outputs[0]!, emit.freshName(`${node.name}:mean`), emit.freshName(`${node.name}:variance`)];
     const batch = outputs.slice(1).map((name) => emit.value(name, mean)) as [Val, Val];
@@ -84,7 +86,7 @@ function rewrite(
     const attributes = { epsilon: attr.float(epsilon), momentum: attr.float(0), training_mode: attr.int(1) };
     const used = { mean: batch[0], variance: emit.mul(batch[1], correction) };
     const training = { ...node, inputs: [x.name, scale.name, bias.name, ...scratch], outputs, attributes };
-    return { before, node: training, after: emit.drain(), statistics: { node: node.name, stored: names, used } };
+    return { before, node: training, after: emit.drain(), statistics: { node: node.name, tracked, used } };
   }
   const axes = x.dims.flatMap((_, i) => (i === 1 ? [] : [i]));
   const targetMean = emit.reduceMean(x, axes);
@@ -96,6 +98,6 @@ function rewrite(
     before: emit.drain(),
     node: { ...node, inputs },
     after: [],
-    statistics: { node: node.name, stored: names, used },
+    statistics: { node: node.name, tracked, used },
   };
 }

@@ -5,7 +5,7 @@ import { sweepDead } from "../passes/index.js";
 import { backward } from "./backward.js";
 import type { Loss, Targets } from "./losses.js";
 import { multiplySmallMaps } from "./small-maps.js";
-import { normalizeWithBatch, type Statistics, type UsedStatistics } from "./normalization.js";
+import { normalizeWithBatch, type Statistics, type Track } from "./normalization.js";
 import type { Optimizer } from "./optimizers.js";
 
 /** One tensor that goes into the step and comes out changed. */
@@ -79,7 +79,6 @@ class StepBuilder {
   private readonly state: StateSlot[] = [];
   private readonly image: ValueInfo;
   private readonly prediction: ValueInfo;
-  private statistics: UsedStatistics[] = [];
   private inputs: Omit<Step["inputs"], "image"> = {};
   private outputs: Omit<Step["outputs"], "prediction"> = {};
 
@@ -102,26 +101,31 @@ class StepBuilder {
   /** Chooses the statistics and, where they come from the batch, tracks those that were used. */
   normalize(statistics: Statistics): void {
     if (statistics === "fixed") return;
-    const rewritten = normalizeWithBatch(this.graph, statistics, this.emit);
-    this.graph = rewritten.graph;
-    this.statistics = rewritten.statistics;
-    if (this.statistics.length === 0) return;
+    const initials = new Map<string, readonly [string, Tensor]>();
+    const track: Track = (name) => {
+      const initial = this.graph.initializers.get(name);
+      if (!initial)
+        throw new LimberError("config.invalid", `statistic "${name}": an initializer, got a computed value`);
+      const tracked = this.input(`${name}:tracked`, initial);
+      initials.set(tracked.name, [name, initial]);
+      return tracked;
+    };
+    const rewritten = normalizeWithBatch(this.graph, statistics, this.emit, track);
+    this.graph = { ...rewritten.graph, inputs: this.graph.inputs };
+    if (initials.size === 0) return;
     const momentum = this.input("statistics_momentum", scalar("float32", 0));
     this.inputs = { ...this.inputs, statisticsMomentum: momentum.name };
-    for (const { stored, used } of this.statistics) {
-      for (const kind of ["mean", "variance"] as const) this.track(stored[kind], used[kind], momentum);
+    const { emit } = this;
+    for (const { tracked, used } of rewritten.statistics) {
+      for (const kind of ["mean", "variance"] as const) {
+        // s ← s + m·(used - s): m = 0.1 is the usual running average, m = 1/t the mean over t steps.
+        const before = tracked[kind];
+        const next = emit.add(before, emit.mul(emit.sub(used[kind], before), momentum));
+        const [name, initial] = initials.get(before.name)!;
+        this.slot("statistic", before, next, initial, name);
+      }
     }
     this.graph = { ...this.graph, nodes: [...this.graph.nodes, ...this.emit.drain()] };
-  }
-
-  /** s ← s + m·(used - s): m = 0.1 is the usual running average, m = 1/t the mean over t steps. */
-  private track(name: string, used: Val, momentum: Val): void {
-    const initial = this.graph.initializers.get(name);
-    if (!initial) throw new LimberError("config.invalid", `statistic "${name}": an initializer, got a computed value`);
-    const tracked = this.input(`${name}:tracked`, initial);
-    const { emit } = this;
-    const next = emit.add(tracked, emit.mul(emit.sub(used, tracked), momentum));
-    this.slot("statistic", tracked, next, initial, name);
   }
 
   train({ loss, optimizer, parameters, clipNorm, scale, mask }: TrainOptions): void {

@@ -63,7 +63,7 @@ export class Emitter {
   ): [Val, ...Val[]] {
     const name = this.freshName(this.prefix + (options.name ?? op));
     const count = options.outputs ?? 1;
-    const outputs = Array.from({ length: count }, (_, i) => (i === 0 ? `${name}:out` : `${name}:out${i}`));
+    const outputs = Array.from({ length: count }, (_, i) => this.freshName(`${name}:out${i || ""}`));
     const node: Node = {
       op,
       domain: options.domain ?? "",

@@ -6,5 +6,6 @@ export * from "./gradient/index.js";
 export * from "./gradient/rule.js";
 export * from "./kernel/index.js";
 export * from "./rule.js";
+export { shapeTable } from "./shape/index.js";
 export * from "./shape/infer.js";
-export { exchange, shiftedCopies } from "./gradient/conv/window.js";
+export { exchange, offsetsOf } from "./gradient/conv/window.js";
