@@ -1,14 +1,14 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { maxDifference } from "../../test/helpers/parity.js";
 import { CLASSES, damaged, foldedNetwork, squares, TINY_PREPROCESSING, tinyNetwork } from "../../test/helpers/tiny.js";
+import { isLimberError } from "../base/index.js";
 import { type Model, readModel, writeModel } from "../graph/index.js";
 import { createMachine, Predictor } from "../run/node.js";
 import { batches, type Domain } from "../vision/index.js";
 import { adapt, type AdaptOptions, type DomainReport } from "./adapt.js";
 import { evaluate } from "./evaluate.js";
+import { type Method, planMethod } from "./method.js";
 import { bn, findMethod, METHODS } from "./methods/index.js";
-import type { Method } from "./method.js";
-import { planMethod } from "./method.js";
 
 const model = tinyNetwork();
 const NEEDS_NORM = ["bn", "tent", "finetune"];
@@ -45,7 +45,7 @@ describe.each(METHODS.map((method) => [method.name, method] as const))("method %
 
   test("refuses an option that it does not have, naming itself", () => {
     expect(() => planMethod(method, model, 8, { nonsense: 1 })).toThrow(
-      expect.objectContaining({ code: "config.invalid", message: expect.stringContaining(`"${name}"`) }),
+      expect.toSatisfy((e) => isLimberError(e, "config.invalid") && e.message.includes(`"${name}"`)),
     );
   });
 
@@ -65,8 +65,8 @@ describe.each(METHODS.map((method) => [method.name, method] as const))("method %
     });
     // Which samples are labelled depends on the place in the stream, so only methods without labels see the same data.
     if (!needsLabels(method)) expect(writeModel(last)).toEqual(writeModel(first.model));
-    const { adaptSeconds: _time, ...figures } = domains[1]!;
-    if (!needsLabels(method)) expect(first.report).toMatchObject(figures);
+    const timeless = (report: DomainReport): DomainReport => ({ ...report, adaptSeconds: 0 });
+    if (!needsLabels(method)) expect(timeless(domains[1]!)).toEqual(timeless(first.report));
     expect(writeModel((await run(method, domain)).model)).toEqual(writeModel(first.model));
   });
 

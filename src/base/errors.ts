@@ -13,7 +13,6 @@ export const ERROR_CODES = [
   "model.external-data", // weights in other files, refused or outside of the model's folder
   "model.malformed", // bytes that are not a readable ONNX model
   "op.unsupported", // an operator, or a form of it, that Limber does not know
-  "pass.precondition", // a graph pass was asked for something it cannot do
   "run.failed", // the runtime refused or failed
   "shape.mismatch", // dimensions do not fit together
   "shape.unknown", // a shape is needed and not known

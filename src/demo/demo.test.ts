@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readModelFile, writeModelFile } from "../run/node.js";
-import { type DemoOptions, type DemoResult, runDemo } from "./run-demo.js";
+import type { DemoResult } from "./result.js";
+import { type DemoOptions, runDemo } from "./run-demo.js";
 
 const runs = mkdtempSync(join(tmpdir(), "limber-demo-"));
 afterAll(() => rmSync(runs, { recursive: true, force: true }));

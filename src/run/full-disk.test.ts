@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import type * as FilesPromised from "node:fs/promises";
 import type { FileHandle } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import { writeFileAtomic } from "./model-file.js";
 /** Which call on an open file fails, and how; undefined lets everything through. */
 const failure = vi.hoisted(() => ({ current: undefined as undefined | { call: string; code: string } }));
 vi.mock("node:fs/promises", async (importOriginal) => {
-  const real = await importOriginal<typeof import("node:fs/promises")>();
+  const real = await importOriginal<typeof FilesPromised>();
   const fail = async (): Promise<never> => {
     throw Object.assign(new Error("injected"), { code: failure.current!.code });
   };
@@ -65,7 +66,7 @@ describe("writing a file", () => {
   });
 
   test("into a path through a file is a typed error", async () => {
-    await expect(writeFileAtomic(join(path, "inside.onnx"), NEW)).rejects.toMatchObject({ code: "io.failed" });
+    await expect(writeFileAtomic(join(path, "inside.onnx"), NEW)).rejects.toMatchObject({ code: "io.not-found" });
   });
 
   test("into a folder that is not there is a typed error", async () => {

@@ -103,7 +103,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
 export function fileError(subject: string, cause: unknown): LimberError {
   if (cause instanceof LimberError) return cause;
   const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-  if (code === "ENOENT")
+  if (code === "ENOENT" || code === "ENOTDIR")
     return new LimberError("io.not-found", `${subject}: an existing path, got none; check the spelling`, {}, { cause });
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new LimberError(

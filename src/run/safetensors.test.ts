@@ -21,7 +21,7 @@ const anyTensor: fc.Arbitrary<RunTensor> = fc
     const whole = createArray(dtype, sizeOf(dims) + 2);
     const data = view ? whole.subarray(1, whole.length - 1) : whole.slice(2);
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = values.next().value!;
+    bytes.set([...values.take(bytes.length)]);
     return { dtype, dims, data };
   });
 const anyFile: fc.Arbitrary<TensorFile> = fc

@@ -1,4 +1,5 @@
-import { EventEmitter, once } from "node:events";
+import { type EventEmitter, once } from "node:events";
+import type * as Threads from "node:worker_threads";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { modelOf, node } from "../../test/helpers/graph.js";
 import { scalar } from "../base/index.js";
@@ -12,7 +13,7 @@ vi.mock("node:worker_threads", async (importOriginal) => {
   port.current = Object.assign(new EventEmitter(), {
     postMessage: (reply: Reply) => port.current!.emit("reply", reply),
   });
-  return { ...(await importOriginal<typeof import("node:worker_threads")>()), parentPort: port.current };
+  return { ...(await importOriginal<typeof Threads>()), parentPort: port.current };
 });
 
 async function ask<K extends keyof Answers>(request: Request & { kind: K }): Promise<Answers[K]> {

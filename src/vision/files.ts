@@ -1,27 +1,8 @@
 import { constants } from "node:fs";
 import { access, readdir, readFile, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { isLimberError, LimberError } from "../base/index.js";
-
-/** The error of a file that could not be read, as one of ours. */
-export function fileError(path: string, error: unknown): LimberError {
-  if (isLimberError(error)) return error;
-  const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-  if (code === "ENOENT" || code === "ENOTDIR") {
-    return new LimberError(
-      "io.not-found",
-      `${path}: a file or folder expected, found nothing; check the path`,
-      { path },
-      { cause: error },
-    );
-  }
-  return new LimberError(
-    "io.failed",
-    `${path}: a readable file expected, got ${code}; check its permissions`,
-    { path },
-    { cause: error },
-  );
-}
+import { LimberError } from "../base/index.js";
+import { fileError } from "../run/node.js";
 
 /** The same memory as a plain `Uint8Array`: on a `Buffer`, `slice` does not copy, which callers rely on. */
 export const plainBytes = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint8Array =>

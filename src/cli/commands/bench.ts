@@ -21,11 +21,18 @@ export const bench = defineCommand({
   examples: ["bench engine --json", "bench engine --networks resnet20 --python ../venv/bin/python"],
   async run({ args, flags, threads, seed, signal, onProgress, note }) {
     if (args.what !== "engine") throw new LimberError("config.invalid", `bench: one of engine, got "${args.what}"`);
+    const names = BENCH_NETWORKS.map(({ name }) => name);
+    const unknown = flags.networks?.find((name) => !names.includes(name));
+    if (unknown !== undefined)
+      throw new LimberError("config.invalid", `networks: of ${names.join(", ")}, got "${unknown}"`);
     const python = flags.python ?? findPython();
     if (python === undefined) note("no Python with PyTorch found: only our side is timed; see peers/README.md");
     const options = { ...flags, python, threads: threads ?? availableParallelism(), signal, onProgress };
     const report = await benchEngine(options);
-    const command = ["limber bench engine", `--rounds ${flags.rounds}`, `--threads ${options.threads}`].join(" ");
+    const chosen = flags.networks ? [`--networks ${flags.networks.join(",")}`] : [];
+    const command = ["limber bench engine", `--rounds ${flags.rounds}`, `--threads ${options.threads}`, ...chosen].join(
+      " ",
+    );
     return { json: { ...report, seed, command }, text: format(report) };
   },
 });

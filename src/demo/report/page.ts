@@ -1,5 +1,5 @@
 import type { DemoPlan } from "../plan.js";
-import type { DemoResult } from "../run-demo.js";
+import type { DemoResult } from "../result.js";
 import type { Picture, Visit, VisitRow } from "../visit.js";
 import { drawAccuracy, drawMark, drawTimes } from "./chart.js";
 import { dataUri, html, Html, percent, points, seconds } from "./html.js";

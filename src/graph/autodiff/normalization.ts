@@ -1,6 +1,6 @@
 import { invariant, LimberError } from "../../base/index.js";
 import { attr, attributesOf, type Graph, type Node } from "../ir/index.js";
-import { Emitter, type Val } from "../ops/index.js";
+import { type Emitter, type Val } from "../ops/index.js";
 
 /**
  * Which mean and variance BatchNormalization uses in a step.

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { LimberError } from "../../base/index.js";
-import { fileError } from "../files.js";
+import { fileError } from "../../run/node.js";
 import {
   channelsOf,
   expandPreset,
