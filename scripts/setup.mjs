@@ -37,7 +37,12 @@ function once(stamp, hash, what, work) {
 function run(command, args, env = {}) {
   // npm is a script on Windows, which only a shell can start.
   const shell = process.platform === "win32";
-  const { status } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2], env: { ...env, ...process.env }, shell });
+  const { status } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    env: { ...env, ...process.env },
+    shell,
+  });
   if (status !== 0) process.exit(status ?? 1);
 }
 
@@ -46,6 +51,11 @@ const install = { ONNXRUNTIME_NODE_INSTALL: "skip" };
 once("node_modules/.limber-setup", hashOf(["package.json", "package-lock.json"]), "installing dependencies", () => {
   run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"], install);
 });
-once("dist/.limber-build", hashOf([...filesBelow("src"), ...filesBelow("scripts"), "tsconfig.json", "tsconfig.build.json"]), "building", () => {
-  run(process.execPath, ["scripts/build.mjs"]);
-});
+once(
+  "dist/.limber-build",
+  hashOf([...filesBelow("src"), ...filesBelow("scripts"), "tsconfig.json", "tsconfig.build.json"]),
+  "building",
+  () => {
+    run(process.execPath, ["scripts/build.mjs"]);
+  },
+);

@@ -9,7 +9,9 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [full, rest] = [process.argv.includes("--full"), process.argv.slice(2).filter((a) => a !== "--full")];
 const beside = resolve(root, "../shared/data");
 const data = process.env.LIMBER_DATA ?? (existsSync(beside) ? beside : undefined);
-console.error(data ? "limber: tests on real data are on" : "limber: LIMBER_DATA is not set: tests on real data are left out");
+console.error(
+  data ? "limber: tests on real data are on" : "limber: LIMBER_DATA is not set: tests on real data are left out",
+);
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
 const env = { ...process.env, ...(data && { LIMBER_DATA: data }), ...(full && { LIMBER_FULL: "1" }) };
 const { status } = spawnSync(process.execPath, [vitest, "run", ...rest], { cwd: root, stdio: "inherit", env });

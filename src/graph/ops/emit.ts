@@ -98,7 +98,7 @@ export class Emitter {
       `value "${name}" needs a static shape`,
     );
     if (constant) this.known.set(name, constant);
-    return { name, dtype: type.dtype, dims: type.dims as readonly number[] };
+    return { name, dtype: type.dtype, dims: type.dims };
   }
 
   /** What a value is known to hold before running, if anything. */
