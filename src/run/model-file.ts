@@ -104,7 +104,7 @@ export function fileError(subject: string, cause: unknown): LimberError {
   if (cause instanceof LimberError) return cause;
   const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
   if (code === "ENOENT" || code === "ENOTDIR")
-    return new LimberError("io.not-found", `${subject}: an existing path, got none; check the spelling`, {}, { cause });
+    return new LimberError("io.not-found", `${subject}: a file or folder, got none; check the path`, {}, { cause });
   if (code === "ENOSPC" || code === "EDQUOT") {
     return new LimberError(
       "io.full",
