@@ -1,12 +1,12 @@
 """Writes the end-to-end training fixtures: python peers/train_fixtures.py [FOLDER, by default test/fixtures/training]
 
-Three full training steps (train mode, cross-entropy, mean over the batch) in float64 from the float32 weights of the
+Three full training steps (train mode, cross-entropy, mean over the batch, or over its pixels) in float64 from the float32 weights of the
 ONNX file, on three different seeded batches. `fixtures.json` lists the fixtures and the settings, losses and gradient
 norms of each run. Beside it, per fixture, `<name>.onnx` and `<name>.npz` with (float32 unless said):
 
-  images                      [3, 8, 3, size, size], multiples of 1/16, one batch per step
-  labels                      [3, 8] int32
-  <run>.logits                [3, 8, 10], of the forward pass of each step
+  images                      [3, batch, 3, size, size], multiples of 1/16, one batch per step
+  labels                      [3, batch] int32; U-Net: [3, batch, size, size], where 255 is no class and does not count
+  <run>.logits                [3, batch, 10, ...], of the forward pass of each step
   <run>.after.<parameter>     parameters and norm statistics after step 3, named as the initializers of the ONNX file
   <run>.gradient.<parameter>  step 1, before clipping, parameters with one dimension only (biases and norms)
 
@@ -38,7 +38,7 @@ from export import export_onnx
 from networks import CLASSES, create_network
 
 STEPS = 3
-BATCH = 8
+IGNORED = 255
 FLOOR = 1e-5
 TRIALS = 8
 
@@ -55,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Fixture:
-    """A network, and its training runs. `shift` is added to the biases of all norms."""
+    """A network, and its training runs. `shift` is added to the biases of all batch norms."""
 
     name: str
     seed: int
@@ -63,9 +63,12 @@ class Fixture:
     size: int
     shift: float
     runs: tuple[Run, ...]
+    batch: int = 8
+    per_pixel: bool = False
 
 
 SGD = {"kind": "sgd", "learningRate": 0.05, "momentum": 0.9, "nesterov": True, "weightDecay": 5e-4}
+SLOW_SGD = {**SGD, "learningRate": 0.005}
 ADAM = {"kind": "adam", "learningRate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-3, "weightDecay": 0.0}
 ADAMW = {**ADAM, "kind": "adamw", "weightDecay": 0.1}
 
@@ -75,6 +78,11 @@ FIXTURES = (
         "vgg11_bn", 4, 1 / 16, 32, 0.0, (Run("sgd", SGD), Run("smoothed", SGD, label_smoothing=0.1, clip_norm=1.0))
     ),
     Fixture("mobilenetv2", 1, 0.25, 48, 2.0, (Run("adamw", ADAMW),)),
+    Fixture("shufflenetv2", 1, 0.25, 48, 2.0, (Run("sgd", SLOW_SGD),)),
+    Fixture("densenet", 1, 0.5, 16, 2.0, (Run("smoothed", SLOW_SGD, label_smoothing=0.1),)),
+    Fixture("convnext", 1, 1 / 8, 64, 0.0, (Run("adamw", ADAMW),), batch=4),
+    Fixture("vit", 1, 1 / 8, 32, 0.0, (Run("adamw", ADAMW),), batch=4),
+    Fixture("unet", 1, 1 / 8, 16, 2.0, (Run("sgd", SGD, clip_norm=1.0),), batch=4, per_pixel=True),
 )
 
 
@@ -108,32 +116,44 @@ def train(source: nn.Module, run: Run, images: Tensor, labels: Tensor, dtype: to
     """Trains a copy of `source` in `dtype`, one step per leading index of `images` and `labels`."""
     model = copy.deepcopy(source).to(dtype).train()
     optimizer = create_optimizer(model, run.optimizer)
-    criterion = nn.CrossEntropyLoss(label_smoothing=run.label_smoothing)
-    trace = Trace([], [], torch.empty(len(images), BATCH, CLASSES, dtype=dtype), {}, {})
-    for step, (batch, targets) in enumerate(zip(images.to(dtype), labels.long(), strict=True)):
+    criterion = nn.CrossEntropyLoss(label_smoothing=run.label_smoothing, ignore_index=IGNORED)
+    logits_of = []
+    trace = Trace([], [], torch.empty(0), {}, {})
+    for batch, targets in zip(images.to(dtype), labels.long(), strict=True):
         optimizer.zero_grad()
         logits = model(batch)
         loss = criterion(logits, targets)
         loss.backward()
-        if step == 0:
+        if not logits_of:
             trace.gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
         limit = float("inf") if run.clip_norm is None else run.clip_norm
         norm = nn.utils.clip_grad_norm_(model.parameters(), limit)
         optimizer.step()
         trace.losses.append(loss.item())
         trace.gradient_norms.append(norm.item())
-        trace.logits[step] = logits.detach()
+        logits_of.append(logits.detach())
+    trace.logits = torch.stack(logits_of)
     trace.after = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
     return trace
 
 
-def create_batches(size: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Noise around a blurred shape per class: texture, and something to learn."""
-    generator = torch.Generator().manual_seed(seed)
-    shapes = torch.randn(CLASSES, 3, 4, 4, generator=generator)
-    labels = torch.randint(CLASSES, (STEPS, BATCH), generator=generator, dtype=torch.int32)
-    shapes = nn.functional.interpolate(shapes, size=(size, size), mode="bilinear", align_corners=False)
-    images = shapes[labels.long()] + torch.randn(STEPS, BATCH, 3, size, size, generator=generator)
+def create_batches(fixture: Fixture) -> tuple[Tensor, Tensor]:
+    """Noise around a blurred shape per class: texture, and something to learn. Per pixel: around a colour per class."""
+    generator = torch.Generator().manual_seed(fixture.seed)
+    leading, size = (STEPS, fixture.batch), fixture.size
+    if fixture.per_pixel:
+        patches = torch.randint(CLASSES, (*leading, size // 4, size // 4), generator=generator, dtype=torch.int32)
+        labels = patches.repeat_interleave(4, -1).repeat_interleave(4, -2)
+        colours = torch.randn(CLASSES, 3, generator=generator)
+        signal = colours[labels.long()].movedim(-1, -3)
+        labels[..., :3] = IGNORED
+    else:
+        shapes = torch.randn(CLASSES, 3, 4, 4, generator=generator)
+        labels = torch.randint(CLASSES, leading, generator=generator, dtype=torch.int32)
+        signal = nn.functional.interpolate(shapes, size=(size, size), mode="bilinear", align_corners=False)[
+            labels.long()
+        ]
+    images = signal + torch.randn(*leading, 3, size, size, generator=generator)
     return (images * 16).round() / 16, labels  # exact in float32, and compresses well
 
 
@@ -159,7 +179,7 @@ def write_fixture(fixture: Fixture, folder: Path) -> dict[str, Any]:
         if isinstance(module, nn.BatchNorm2d):
             module.bias.data += fixture.shift
     export_onnx(model, fixture.size, folder / f"{fixture.name}.onnx")
-    images, labels = create_batches(fixture.size, fixture.seed)
+    images, labels = create_batches(fixture)
     arrays = {"images": images, "labels": labels}
     runs = []
     for run in fixture.runs:
@@ -176,6 +196,7 @@ def write_fixture(fixture: Fixture, folder: Path) -> dict[str, Any]:
                 "name": run.name,
                 "optimizer": run.optimizer,
                 "labelSmoothing": run.label_smoothing,
+                "ignoredLabel": IGNORED if fixture.per_pixel else None,
                 "clipNorm": run.clip_norm,
                 "losses": exact.losses,
                 "gradientNorms": exact.gradient_norms,
@@ -183,7 +204,7 @@ def write_fixture(fixture: Fixture, folder: Path) -> dict[str, Any]:
         )
     stored = {name: (v.float() if v.is_floating_point() else v).numpy() for name, v in arrays.items()}
     np.savez_compressed(folder / f"{fixture.name}.npz", **stored)
-    return {"name": fixture.name, "width": fixture.width, "size": fixture.size, "batch": BATCH, "runs": runs}
+    return {"name": fixture.name, "width": fixture.width, "size": fixture.size, "batch": fixture.batch, "runs": runs}
 
 
 def main() -> None:
