@@ -1,10 +1,18 @@
 // Writes docs/op-coverage.md: what Limber knows about each op, from the tables of the compiler. Needs the build.
 // With --check it writes nothing and fails when the file does not say what the tables say.
 import { readFileSync, writeFileSync } from "node:fs";
-import { catalog, costTable, gradientTable, kernelTable, OP_TYPES, shapeTable } from "../dist/graph/index.js";
+import {
+  catalog,
+  channelTable,
+  costTable,
+  gradientTable,
+  kernelTable,
+  OP_TYPES,
+  shapeTable,
+} from "../dist/graph/index.js";
 
 const PAGE = new URL("../docs/op-coverage.md", import.meta.url);
-const TITLES = ["op", "shape", "reference", "gradient", "cost"];
+const TITLES = ["op", "shape", "reference", "gradient", "cost", "channels"];
 
 /** A rule, or the word that stands for why there is none. */
 const wordOf = (entry) => (typeof entry === "function" ? "yes" : entry);
@@ -14,6 +22,7 @@ const rows = OP_TYPES.map((op) => [
   nameOf(op),
   ...[shapeTable, kernelTable, gradientTable].map((table) => wordOf(table[op])),
   typeof costTable[op] === "function" ? "MACs" : costTable[op],
+  typeof channelTable[op] === "string" ? channelTable[op] : "yes",
 ]);
 const widths = TITLES.map((title, i) => Math.max(title.length, ...rows.map((row) => row[i].length)));
 const line = (cells, fill = " ") => `| ${cells.map((cell, i) => cell.padEnd(widths[i], fill)).join(" | ")} |`;
@@ -32,6 +41,7 @@ A model with another operator can be read and written, and run where ONNX Runtim
 - **gradient**: \`not-differentiable\` is piecewise constant or an index, and the gradient stops there on purpose; \`shape-only\`
   reads nothing but the shape of its input; \`unsupported\` has a gradient without a rule.
 - **cost**: \`MACs\` counts multiply-accumulates; \`free\` only moves or maps elements and counts none.
+- **channels**: which channels have to be removed together (see [channel-groups.md](channel-groups.md)); through \`opaque\` ops none go.
 
 ${line(TITLES)}
 ${line(

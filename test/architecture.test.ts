@@ -13,6 +13,8 @@ interface Layer {
 
 const PORTABLE = /^(?:@bufbuild\/protobuf(?:\/.*)?|onnx-buf)$/;
 const ANY = /./;
+const BROWSER_PACKAGES =
+  /^(?:@bufbuild\/protobuf(?:\/.*)?|onnx-buf|zod|onnxruntime-common|onnxruntime-web\/(?:wasm|webgpu))$/;
 
 /** Top to bottom: a folder imports only from folders above it, through their entries. Subfolders belong to their folder. */
 const LAYERS: readonly Layer[] = [
@@ -90,11 +92,22 @@ describe("architecture", () => {
     expect(foreign.map(show)).toEqual([]);
   });
 
+  test("what a browser loads reaches no Node module, and no package that needs one", () => {
+    const reached = new Set(["run/web.ts", "run/web/worker.ts"]);
+    for (const path of reached)
+      for (const { to, local } of imports.filter(({ from }) => from === path)) if (local) reached.add(to);
+    const packages = new Set(imports.filter(({ from, local }) => !local && reached.has(from)).map(({ to }) => to));
+    expect(reached.size).toBeGreaterThan(50);
+    expect([...packages].filter((name) => !BROWSER_PACKAGES.test(name))).toEqual([]);
+  });
+
   test("packages that are used are dependencies", () => {
-    const { dependencies } = manifest();
+    const { dependencies, peerDependencies } = manifest();
     const nameOf = (to: string): string => /^(?:@[^/]+\/)?[^/]+/.exec(to)![0];
     const packages = imports.filter(({ to, local }) => !local && !to.startsWith("node:"));
-    expect(packages.filter(({ to }) => !Object.hasOwn(dependencies, nameOf(to))).map(show)).toEqual([]);
+    expect(
+      packages.filter(({ to }) => !Object.hasOwn({ ...dependencies, ...peerDependencies }, nameOf(to))).map(show),
+    ).toEqual([]);
   });
 
   test("no file is longer than 500 lines, and none has a default export", () => {
@@ -117,6 +130,7 @@ describe("architecture", () => {
 function manifest(): {
   exports: Record<string, string | Record<string, string>>;
   dependencies: Record<string, string>;
+  peerDependencies: Record<string, string>;
 } {
   return JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as ReturnType<typeof manifest>;
 }

@@ -1,7 +1,9 @@
 import { beforeAll, describe, expect, test } from "vitest";
+import { modelOf, node } from "../../test/helpers/graph.js";
 import { squares, TINY_PREPROCESSING, tinyNetwork } from "../../test/helpers/tiny.js";
-import { type Model, writeModel } from "../graph/index.js";
-import type { Domain } from "../vision/index.js";
+import { tensorOf, zeros } from "../base/index.js";
+import { attr, inferShapes, type Model, writeModel } from "../graph/index.js";
+import { type Domain, type Skipped, UNLABELLED } from "../vision/index.js";
 import { adapt, adaptEach, type AdaptOptions } from "./adapt.js";
 import { bn, findMethod, finetune, source, tent } from "./methods/index.js";
 import { accuracyOf } from "./metrics.js";
@@ -19,7 +21,7 @@ const hazy = squares("haze", 160, { seed: 7, level: haze });
 beforeAll(async () => {
   const settings = { preprocessing: TINY_PREPROCESSING, epochs: 4, batchSize: 32, threads: 1, seed: 1 };
   trained = (await train(tinyNetwork(), squares("clear", 320, { seed: 5 }), settings)).model;
-});
+}, 60_000);
 
 describe("under a drift", () => {
   test.each([
@@ -116,9 +118,100 @@ describe("a stream of domains", () => {
     await expect(stopped).rejects.toMatchObject({ code: "aborted" });
   });
 
+  test("of images left over from the last full batch skips them where the model or its statistics need more", async () => {
+    // Channels of one value each: a batch of one has no variance.
+    const flat = modelOf({
+      inputs: { input: ["batch", 3, 16, 16] },
+      outputs: { logits: ["batch", 4] },
+      initializers: {
+        weight: zeros("float32", [4, 3]),
+        ...Object.fromEntries(["scale", "bias", "mean", "variance"].map((name) => [name, zeros("float32", [4])])),
+      },
+      nodes: [
+        node("GlobalAveragePool", ["input"], ["pooled"]),
+        node("Flatten", ["pooled"], ["flat"]),
+        node("Gemm", ["flat", "weight"], ["features"], { transB: attr.int(1) }),
+        node("BatchNormalization", ["features", "scale", "bias", "mean", "variance"], ["logits"]),
+      ],
+    });
+    const fixed = inferShapes(flat, { batch: 4 });
+    for (const [model, left] of [
+      [flat, 1],
+      [fixed, 3],
+    ] as const) {
+      const skipped: Skipped[] = [];
+      const nine = squares("nine", 8 + left);
+      const rest = Array.from({ length: left }, (_, i) => 8 + i);
+      const { domains } = await adapt(model, [nine, nine], {
+        ...options(bn, { batchSize: 4, onSkipped: (each) => skipped.push(each) }),
+      });
+      for (const { online, after, steps } of domains) {
+        expect({ online, steps }).toMatchObject({ online: { total: 8, skipped: left }, steps: 2 });
+        expect(after).toMatchObject({ total: 8 + left, skipped: 0 });
+      }
+      expect(skipped.map(({ index }) => index)).toEqual([...rest, ...rest]);
+      expect(skipped[0]!.reason).toMatch(new RegExp(`a last batch of ${left}: .*got`));
+      // Nothing has shown yet that such images fit: the error is the user's to read.
+      await expect(adapt(model, [squares("few", left)], options(bn, { batchSize: 4 }))).rejects.toMatchObject({
+        code: "shape.mismatch",
+      });
+    }
+  });
+
+  test("of which a few are labelled computes frozen layers once for each of them", async () => {
+    const head = options(finetune, { labelled: 16, methodOptions: { scope: "head", epochs: 3 } });
+    const { domains } = await adapt(trained, [hazy, first], { ...head, continual: true });
+    expect(domains.map(({ cacheHits }) => cacheHits)).toEqual([32, 32]);
+    const whole = options(finetune, { labelled: 16, methodOptions: { scope: "all", epochs: 2 } });
+    expect((await adapt(trained, [hazy], whole)).domains[0]).toMatchObject({ cacheHits: 0 });
+  });
+
   test("of an image size that the model does not take is refused", async () => {
     const preprocessing = { ...TINY_PREPROCESSING, width: 8, height: 32 };
     const refused = adapt(trained, [first], options(bn, { preprocessing }));
     await expect(refused).rejects.toMatchObject({ code: "shape.mismatch" });
+  });
+});
+
+describe("without labels", () => {
+  const segmenter = modelOf({
+    inputs: { input: ["batch", 3, 16, 16] },
+    outputs: { logits: ["batch", 5, 16, 16] },
+    initializers: {
+      weight: tensorOf(
+        "float32",
+        [5, 3, 1, 1],
+        Array.from({ length: 15 }, (_, i) => i / 10),
+      ),
+      ...Object.fromEntries(["scale", "bias", "mean", "variance"].map((name) => [name, zeros("float32", [5])])),
+    },
+    nodes: [
+      node("Conv", ["input", "weight"], ["features"]),
+      node("BatchNormalization", ["features", "scale", "bias", "mean", "variance"], ["logits"]),
+    ],
+  });
+
+  test("a model that is no classifier is given new statistics, and nothing is measured", async () => {
+    const { domains, model } = await adapt(segmenter, [hazy], options(bn));
+    expect(domains[0]).toMatchObject({ steps: 10, online: { total: 160, correct: 0 }, after: { total: 0 } });
+    expect(model.graph.initializers.get("variance")).not.toEqual(segmenter.graph.initializers.get("variance"));
+  });
+
+  test.each([tent, finetune])(
+    "a model that is no classifier is refused by $name, naming its output",
+    async (method) => {
+      await expect(adapt(segmenter, [hazy], options(method))).rejects.toMatchObject({
+        code: "method.unsuitable",
+        context: { output: "logits" },
+      });
+    },
+  );
+
+  test("a classifier is adapted to unlabelled images as to labelled ones", async () => {
+    const unlabelled: Domain = { ...hazy, label: () => UNLABELLED };
+    const blind = await adapt(trained, [unlabelled], options(tent, { unlabelled: true }));
+    const seeing = await adapt(trained, [hazy], options(tent));
+    expect(writeModel(blind.model)).toEqual(writeModel(seeing.model));
+    expect(blind.domains[0]).toMatchObject({ steps: 10, online: { total: 160, correct: 0 }, source: { total: 0 } });
   });
 });

@@ -1,12 +1,21 @@
-import { LimberError, type LongCall, Random, throwIfAborted } from "../base/index.js";
+import { isLimberError, LimberError, type LongCall, Random, throwIfAborted } from "../base/index.js";
 import { type Model, prepareModel } from "../graph/index.js";
-import { createMachine, Predictor, type SessionOptions, Trainer } from "../run/node.js";
-import { batches, type Batch, type Domain, type Preprocessing, type Skipped } from "../vision/index.js";
+import {
+  createMachine,
+  type MachineOptions,
+  Predictor,
+  type SessionOptions,
+  Trainer,
+  type TuneSettings,
+  tuneStep,
+} from "../run/node.js";
+import { batches, type Batch, channelsOf, type Domain, type Preprocessing, type Skipped } from "../vision/index.js";
 import { evaluate } from "./evaluate.js";
 import { type Method, type MethodPlan, planMethod } from "./method.js";
 import { addTallies, EMPTY_TALLY, type Tally, tallyBatch } from "./metrics.js";
+import { checkTask, isClassifier } from "./task.js";
 
-export interface AdaptOptions extends LongCall, SessionOptions {
+export interface AdaptOptions extends LongCall, SessionOptions, MachineOptions {
   readonly method: Method;
   /** Options of the method, checked by its schema. */
   readonly methodOptions?: unknown;
@@ -20,9 +29,13 @@ export interface AdaptOptions extends LongCall, SessionOptions {
   readonly continual?: boolean | undefined;
   /** Leave out the accuracies of the source and of the adapted model: only adapt. */
   readonly withoutEvaluation?: boolean | undefined;
+  /** The samples have no labels: count them, and measure nothing. Always so for a model that is no classifier. */
+  readonly unlabelled?: boolean | undefined;
   readonly onStep?: ((step: StepRecord) => void) | undefined;
-  /** Called once for each sample of a domain that could not be read. */
+  /** Called once for each sample of a domain that could not be read, or was left over when batches were made. */
   readonly onSkipped?: ((skipped: Skipped) => void) | undefined;
+  /** Whether to measure how convolutions are best computed on this machine; default: off. */
+  readonly tune?: TuneSettings | undefined;
 }
 
 /** One adaptation step, for journals. */
@@ -39,7 +52,7 @@ export interface DomainReport {
   readonly name: string;
   /** The source model on the samples that `after` counts. */
   readonly source: Tally;
-  /** Predictions made before adapting on that batch. */
+  /** Predictions made before adapting on that batch; none correct where nothing is labelled. */
   readonly online: Tally;
   /** The adapted model as it would be exported, on the samples that no label was taken from. */
   readonly after: Tally;
@@ -48,6 +61,8 @@ export interface DomainReport {
   readonly steps: number;
   /** Steps refused because a loss or gradient was not finite. */
   readonly refused: number;
+  /** Samples for which what frozen layers make of them was known from an earlier epoch. */
+  readonly cacheHits: number;
 }
 
 export interface AdaptResult {
@@ -90,10 +105,16 @@ export async function* adaptEach(
   const model = prepareModel(source);
   const batchSize = options.batchSize ?? 32;
   const plan = planMethod(options.method, model, batchSize, options.methodOptions);
-  await using machine = createMachine();
-  const trainer = Trainer.create(model, { ...plan, ...options, machine });
-  const before = options.withoutEvaluation ? undefined : await Predictor.create(machine, model, options);
+  checkTask(options.method, plan, model);
+  const unlabelled = options.unlabelled || !isClassifier(model);
+  await using machine = createMachine(options);
+  const { height, width } = options.preprocessing;
+  const imageDims = [batchSize, channelsOf(options.preprocessing), height, width];
+  const { choose } = await tuneStep(model, options.tune ?? {}, { ...plan, ...options, machine, imageDims });
+  const trainer = Trainer.create(model, { ...plan, ...options, machine, choose });
+  const before = options.withoutEvaluation || unlabelled ? undefined : await Predictor.create(machine, model, options);
   let index = 0;
+  let proven = false;
   for (const domain of domains) {
     throwIfAborted(options.signal);
     const told = new Set<number>();
@@ -104,7 +125,10 @@ export async function* adaptEach(
     if (!options.continual) await trainer.reset();
     const random = new Random(options.seed ?? 0).fork(`${index++}:${domain.name}`);
     const { indices, held } = splitLabelled(domain, options, random);
-    const course = await runCourse(trainer, domain, { ...options, onSkipped, plan, batchSize, indices, random });
+    const course = await runCourse(trainer, domain, {
+      ...{ ...options, unlabelled, onSkipped, plan, batchSize, indices, random, proven },
+    });
+    proven ||= course.online.total > 0;
     const adapted = await trainer.exportModel();
     const reading = { ...options, onSkipped, batchSize, indices: held };
     const measure = async (what: Model | Predictor): Promise<Tally> => {
@@ -141,9 +165,11 @@ interface Course extends AdaptOptions {
   readonly batchSize: number;
   readonly indices: readonly number[] | undefined;
   readonly random: Random;
+  /** Whether images of this kind have gone through the model before. */
+  readonly proven: boolean;
 }
 
-type CourseReport = Pick<DomainReport, "online" | "adaptSeconds" | "steps" | "refused">;
+type CourseReport = Pick<DomainReport, "online" | "adaptSeconds" | "steps" | "refused" | "cacheHits">;
 
 /** The steps of one domain: one pass for online methods, as many as planned for those with labels. */
 async function runCourse(trainer: Trainer, domain: Domain, course: Course): Promise<CourseReport> {
@@ -151,13 +177,19 @@ async function runCourse(trainer: Trainer, domain: Domain, course: Course): Prom
   const epochs = plan.train?.epochs ?? 1;
   const adapts = plan.train !== undefined || plan.statistics !== "fixed";
   const size = indices?.length ?? domain.samples;
+  const hitsBefore = trainer.cache.hits;
+  trainer.forgetSamples(); // those of another domain
   let [online, milliseconds, steps, refused, seen, done] = [EMPTY_TALLY, 0, 0, 0, 0, 0];
   for (let epoch = 0; epoch < epochs; epoch++) {
     const order = indices && (epoch === 0 ? indices : random.shuffled(indices));
     for await (const batch of batches(domain, { ...course, indices: order })) {
-      const report = batch.labels.length > 0 ? await step(trainer, batch, course, seen++) : undefined;
-      if (epoch === 0) online = addTallies(online, countOnline(batch, report?.prediction));
-      for (const skipped of batch.skipped) course.onSkipped?.(skipped);
+      const outcome = batch.labels.length > 0 ? await stepUnlessLeftOver(trainer, batch, course, seen) : undefined;
+      const leftOver = isLimberError(outcome);
+      const skipped = leftOver ? [...batch.skipped, ...skip(domain, batch, outcome)] : batch.skipped;
+      const report = leftOver ? undefined : outcome;
+      if (report) seen++;
+      if (epoch === 0) online = addTallies(online, countOnline(batch, report?.prediction, skipped.length, course));
+      for (const each of skipped) course.onSkipped?.(each);
       if (!report || !adapts) continue;
       steps++;
       milliseconds += report.runMs;
@@ -167,10 +199,34 @@ async function runCourse(trainer: Trainer, domain: Domain, course: Course): Prom
       course.onProgress?.({ stage: "adapt", done, total: epochs * size, note: domain.name });
     }
   }
-  return { online, adaptSeconds: milliseconds / 1000, steps, refused };
+  return { online, adaptSeconds: milliseconds / 1000, steps, refused, cacheHits: trainer.cache.hits - hitsBefore };
 }
 
 type Report = Awaited<ReturnType<Trainer["step"]>>;
+
+/**
+ * A last batch may be too small: for the variance of a channel, or for a model that fixes its batch. It is then left out, with the
+ * reason, and does not end the course.
+ */
+async function stepUnlessLeftOver(
+  trainer: Trainer,
+  batch: Batch,
+  course: Course,
+  seen: number,
+): Promise<Report | LimberError> {
+  try {
+    return await step(trainer, batch, course, seen);
+  } catch (error) {
+    const isRest = batch.labels.length < course.batchSize && (course.proven || seen > 0);
+    if (isRest && isLimberError(error, "shape.mismatch")) return error;
+    throw error;
+  }
+}
+
+function skip(domain: Domain, { indices }: Batch, { message }: LimberError): Skipped[] {
+  const reason = `a last batch of ${indices.length}: ${message}`;
+  return Array.from(indices, (index) => ({ domain: domain.name, index, path: domain.pathOf(index), reason }));
+}
 
 async function step(trainer: Trainer, batch: Batch, { plan }: Course, seen: number): Promise<Report> {
   const labels = BigInt64Array.from(batch.labels, BigInt);
@@ -180,10 +236,17 @@ async function step(trainer: Trainer, batch: Batch, { plan }: Course, seen: numb
       : undefined;
   // The statistics of an adapted model are the mean over the steps of this domain.
   const settings = { statisticsMomentum: 1 / (seen + 1), ...(plan.train && { learningRate: plan.train.learningRate }) };
-  return trainer.step({ images: batch.images, ...(targets && { targets }) }, settings);
+  const comesAgain = (plan.train?.epochs ?? 1) > 1;
+  const samples = comesAgain ? Array.from(batch.indices) : undefined;
+  return trainer.step({ images: batch.images, targets, samples }, settings);
 }
 
-function countOnline(batch: Batch, prediction: Report["prediction"] | undefined): Tally {
-  const skipped = batch.skipped.length;
-  return prediction ? tallyBatch(prediction, batch.labels, skipped) : { ...EMPTY_TALLY, skipped };
+function countOnline(
+  { labels }: Batch,
+  prediction: Report["prediction"] | undefined,
+  skipped: number,
+  { unlabelled }: Course,
+): Tally {
+  if (!prediction) return { ...EMPTY_TALLY, skipped };
+  return unlabelled ? { total: labels.length, correct: 0, skipped } : tallyBatch(prediction, labels, skipped);
 }

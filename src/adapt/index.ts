@@ -4,4 +4,5 @@ export * from "./evaluate.js";
 export * from "./method.js";
 export * from "./methods/index.js";
 export * from "./metrics.js";
+export { isClassifier } from "./task.js";
 export * from "./train.js";

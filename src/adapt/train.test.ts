@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from "node:util";
 import { describe, expect, test } from "vitest";
 import { damaged, squares, TINY_PREPROCESSING, tinyNetwork } from "../../test/helpers/tiny.js";
-import { isLimberError } from "../base/index.js";
-import { type Model, writeModel } from "../graph/index.js";
+import { isLimberError, type Tensor } from "../base/index.js";
+import { lastLayersOf, type Model, writeModel } from "../graph/index.js";
 import { readTensorFile, writeTensorFile } from "../run/node.js";
 import type { Domain } from "../vision/index.js";
 import { train, type TrainingOptions } from "./train.js";
@@ -27,6 +28,24 @@ describe("training", () => {
     }
     expect(progress).toHaveLength(20);
     expect(progress.at(-1)).toBe(1);
+  });
+
+  test("computes frozen layers once per image, unless images are augmented", async () => {
+    const parameters = lastLayersOf(network, 1 / 3).map(({ name }) => name);
+    const hits = async (augment: TrainingOptions["augment"]) => {
+      const { epochs, model } = await train(network, data, { ...OPTIONS, parameters, augment });
+      const isFrozen = ([name, { data: after }]: readonly [string, Tensor]): boolean =>
+        isDeepStrictEqual(after, network.graph.initializers.get(name)!.data);
+      expect([...model.graph.initializers].filter((entry) => !isFrozen(entry)).length).toBeGreaterThan(0);
+      expect([...model.graph.initializers].slice(0, 10).every(isFrozen)).toBe(true);
+      return epochs.map(({ cacheHits }) => cacheHits);
+    };
+    const [first, second, third] = await hits({});
+    // An epoch leaves out the 6 samples of the last batch, and each shuffles anew.
+    expect(first).toBe(0);
+    expect(second).toBeGreaterThanOrEqual(58);
+    expect(third).toBeGreaterThanOrEqual(second!);
+    expect(await hits({ shift: 1 })).toEqual([0, 0, 0]);
   });
 
   test("gives the same bytes for the same seed and others for another", async () => {

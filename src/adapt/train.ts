@@ -9,8 +9,18 @@ import {
   parametersOf,
   prepareModel,
   sgd,
+  type TrainOptions,
 } from "../graph/index.js";
-import { createMachine, Predictor, type SessionOptions, Trainer } from "../run/node.js";
+import {
+  createMachine,
+  type MachineOptions,
+  Predictor,
+  type SessionOptions,
+  Trainer,
+  type TrainerOptions,
+  type TuneSettings,
+  tuneStep,
+} from "../run/node.js";
 import {
   augmentBatch,
   type AugmentOptions,
@@ -24,7 +34,7 @@ import {
 import { evaluate } from "./evaluate.js";
 import { accuracyOf, addTallies, EMPTY_TALLY, type Tally, tallyBatch } from "./metrics.js";
 
-export interface TrainingOptions extends LongCall, SessionOptions {
+export interface TrainingOptions extends LongCall, SessionOptions, MachineOptions {
   readonly preprocessing: Preprocessing;
   /** Measured after each epoch when given. */
   readonly validation?: Domain | undefined;
@@ -38,6 +48,8 @@ export interface TrainingOptions extends LongCall, SessionOptions {
   readonly smoothing?: number | undefined;
   /** Initializers to train; default: all parameters. */
   readonly parameters?: readonly string[] | undefined;
+  /** Output channels that train, by parameter; default: all. */
+  readonly rows?: TrainOptions["rows"];
   readonly augment?: AugmentOptions | undefined;
   readonly seed?: number | undefined;
   /** Given the bytes of a checkpoint after each epoch and when stopped, before `aborted` is thrown. */
@@ -46,6 +58,8 @@ export interface TrainingOptions extends LongCall, SessionOptions {
   readonly resume?: Uint8Array | undefined;
   readonly onEpoch?: ((report: EpochReport) => void) | undefined;
   readonly onSkipped?: ((skipped: Skipped) => void) | undefined;
+  /** Whether to measure how convolutions are best computed on this machine; default: off. */
+  readonly tune?: TuneSettings | undefined;
 }
 
 export interface EpochReport {
@@ -56,6 +70,8 @@ export interface EpochReport {
   readonly training: Tally;
   readonly validation: Tally | undefined;
   readonly refused: number;
+  /** Samples for which what frozen layers make of them was known from an earlier epoch. */
+  readonly cacheHits: number;
   readonly seconds: number;
 }
 
@@ -89,6 +105,8 @@ function readPosition(text = "null"): StoredPosition {
 /**
  * Trains a classifier on labelled images with batch statistics and a cosine schedule.
  *
+ * Layers in front of the first one that trains keep their statistics; without augmentation they compute each image once.
+ *
  * A step whose loss or gradient is not finite is refused and counted. Stopping writes a checkpoint first.
  * Throws: `aborted`, `config.invalid`, `gradient.missing`, `shape.mismatch`, `run.failed`.
  */
@@ -99,17 +117,23 @@ export async function train(source: Model, data: Domain, options: TrainingOption
     throw new LimberError("config.invalid", message, { samples: data.samples, batchSize });
   }
   const model = prepareModel(source);
-  await using machine = createMachine();
-  const trainer = Trainer.create(model, {
+  await using machine = createMachine(options);
+  const plan: TrainerOptions = {
     threads: options.threads,
     machine,
-    statistics: { sourceWeight: 0, variance: "unbiased" },
+    statistics: { sourceWeight: 0, variance: "unbiased", layers: "trained" },
     train: {
       loss: crossEntropy({ smoothing: options.smoothing ?? 0 }),
       optimizer: optimizerOf(options),
       parameters: options.parameters ?? parametersOf(model).map(({ name }) => name),
+      rows: options.rows,
     },
-  });
+  };
+  const { height, width } = options.preprocessing;
+  const imageDims = [batchSize, channelsOf(options.preprocessing), height, width];
+  const { signal, onProgress } = options;
+  const { choose } = await tuneStep(model, options.tune ?? {}, { ...plan, machine, imageDims, signal, onProgress });
+  const trainer = Trainer.create(model, { ...plan, choose });
   const run = new TrainingRun(trainer, data, options, batchSize);
   let position = options.resume ? await run.resume(options.resume) : { epoch: 0, consumed: 0, step: 0 };
   const reports: EpochReport[] = [];
@@ -153,6 +177,7 @@ class TrainingRun {
     const { epoch } = start;
     const order = this.random.fork(`epoch ${epoch}`).shuffled(Array.from({ length: this.data.samples }, (_, i) => i));
     const began = performance.now();
+    const hitsBefore = this.trainer.cache.hits;
     let { consumed, step } = start;
     let [losses, steps, refused, training] = [0, 0, 0, EMPTY_TALLY];
     const reading = { ...this.options, batchSize: this.batchSize, indices: order.slice(consumed), signal: undefined };
@@ -172,7 +197,8 @@ class TrainingRun {
     }
     const loss = losses / (steps - refused);
     const seconds = (performance.now() - began) / 1000;
-    const report = { epoch: epoch + 1, loss, training, validation: undefined, refused, seconds };
+    const cacheHits = this.trainer.cache.hits - hitsBefore;
+    const report = { epoch: epoch + 1, loss, training, validation: undefined, refused, cacheHits, seconds };
     return { report, next: { epoch: epoch + 1, consumed: 0, step } };
   }
 
@@ -181,8 +207,9 @@ class TrainingRun {
     const peak = learningRate ?? (optimizer === "sgd" ? 0.05 : 1e-3);
     const images = augmentBatch(batch.images, augment, this.random.fork(`augment ${step}`));
     const labels = BigInt64Array.from(batch.labels, BigInt);
+    const samples = images === batch.images ? Array.from(batch.indices) : undefined;
     return this.trainer.step(
-      { images, targets: { dtype: "int64", dims: [labels.length], data: labels } },
+      { images, targets: { dtype: "int64", dims: [labels.length], data: labels }, samples },
       { learningRate: peak * 0.5 * (1 + Math.cos((Math.PI * step) / this.totalSteps)), statisticsMomentum: 0.1 },
     );
   }

@@ -1,4 +1,5 @@
 export * from "./errors.js";
 export * from "./progress.js";
 export * from "./random.js";
+export * from "./statistics.js";
 export * from "./tensor.js";

@@ -1,3 +1,8 @@
 /** Benchmarks against peers: ratios from interleaved runs, never absolute claims. */
+export { drawEngineReport } from "./chart.js";
 export * from "./engine.js";
+export { MODE_NAMES, MODES, type Mode } from "./modes.js";
 export { BENCH_NETWORKS } from "./networks.js";
+export { CONTESTANTS, PEER_NAMES, type PeerName } from "./peers.js";
+export { readRowFile } from "./row-file.js";
+export { type EngineRow, flatten, geomean, type Headline, type Timing, worstFirst } from "./rows.js";

@@ -1,4 +1,5 @@
 import type { OnProgress, StopSignal } from "../base/index.js";
+import type { NodeProvider } from "../run/node.js";
 
 /** What a flag takes. `boolean` takes nothing; `list` is separated by commas; `pairs` is `key=value` and may be repeated. */
 interface FlagKinds {
@@ -59,6 +60,8 @@ export interface Surroundings {
   readonly seed: number;
   /** Threads of one operator; undefined leaves the choice to the runtime. */
   readonly threads: number | undefined;
+  /** What runs models. */
+  readonly provider: NodeProvider;
   /** Draws progress on stderr, unless `--quiet`. */
   readonly onProgress: OnProgress;
   /** One line for a human on stderr, unless `--quiet`. */

@@ -13,7 +13,7 @@ import {
 import { createWorld, WORLD_SIZES } from "../vision/world/index.js";
 import type { Flags, FlagValues, Surroundings } from "./command.js";
 
-const FORMATS = ["csv", "npz", "npy", "idx", "records", "folders"] as const;
+const FORMATS = ["csv", "npz", "npy", "idx", "records", "folders", "pictures"] as const;
 
 /** Flags that say what data to read. */
 export const DATA_FLAGS = {
@@ -56,11 +56,13 @@ interface OpenDataOptions {
   /** Which handwriting the world uses, and how many scenes per domain, unless flags say. */
   readonly split: "train" | "validation" | "test";
   readonly worldSamples: number;
+  /** Whether pictures without labels will do; default "required". */
+  readonly labels?: "required" | "optional" | undefined;
   /** Length of a row of the model's outputs. */
   readonly outputs?: number | undefined;
 }
 
-/** Opens what the data flags name. Throws: what `readDataset` and `createWorld` throw; `data.invalid` for classes beyond the model's. */
+/** Opens what the data flags name. Throws: what `readDataset` and `createWorld` throw; `data.invalid` for no labels, or classes beyond the model's. */
 export async function openData(
   flags: DataFlags,
   { signal, seed }: Pick<Surroundings, "signal" | "seed">,
@@ -70,6 +72,10 @@ export async function openData(
   const dataset = world
     ? openWorld(flags, world[1], options)
     : await readDataset(flags.data, { ...flags, signal, severity: severityOf(flags) });
+  if (dataset.classes.length === 0 && options.labels !== "optional") {
+    const message = `data "${flags.data}": images with labels, got pictures without; put those of each class into a folder named after it`;
+    throw new LimberError("data.invalid", message, { path: flags.data });
+  }
   const { outputs = Infinity } = options;
   if (dataset.classes.length > outputs) {
     const message = `data "${flags.data}": at most ${outputs} classes, the outputs of the model, got ${dataset.classes.length}; give --classes, or another model`;
@@ -111,7 +117,7 @@ export function layOutStream(dataset: Dataset, text: string, batchSize: number, 
   return visitDomains(createStream(dataset, { visits: parseStream(text), batchSize, seed }));
 }
 
-/** Notes the first few samples that could not be read; the rest is only counted. */
+/** Notes the first few samples that were skipped, and why; the rest is only counted. */
 export function createSkipNotes(note: (line: string) => void, shown = 5): (skipped: Skipped) => void {
   let count = 0;
   return ({ path, reason }) => {

@@ -1,24 +1,15 @@
 import { LimberError, sizeOf } from "../base/index.js";
 import {
-  ancestorsOf,
   costOf,
   type Dim,
-  findGradientObstacle,
-  findOpType,
-  gradientTable,
+  findGradientStops,
+  type GradientStop,
   inferShapes,
   type Model,
   type Node,
-  parametersOf,
   prepareModel,
+  trainableOf,
 } from "../graph/index.js";
-
-/** A node where a gradient stops on its way from the first output to a parameter. */
-export interface Ungradable {
-  readonly op: string;
-  readonly node: string;
-  readonly reason: string;
-}
 
 export interface Border {
   readonly name: string;
@@ -42,7 +33,8 @@ export interface ModelDescription {
   readonly unknownShapes: number;
   /** How many of the parameters a gradient of the first output reaches. */
   readonly trainable: number;
-  readonly ungradable: readonly Ungradable[];
+  /** Where a gradient stops between a parameter and the outputs. */
+  readonly ungradable: readonly GradientStop[];
 }
 
 export interface DescribeOptions {
@@ -58,7 +50,7 @@ export interface DescribeOptions {
 export function describeModel(model: Model, { inputDims }: DescribeOptions = {}): ModelDescription {
   const prepared = prepareModel(model);
   const cost = costOf(inferShapes(prepared, { batch: 1, ...(inputDims && bindingOf(prepared, inputDims)) }));
-  const { trainable, ungradable } = traceGradient(prepared);
+  const trainable = trainableOf(prepared).reduce((sum, { tensor }) => sum + sizeOf(tensor.dims), 0);
   const border = ({ name, dtype, dims }: Border): Border => ({ name, dtype, dims });
   return {
     inputs: model.graph.inputs.filter(({ name }) => !model.graph.initializers.has(name)).map(border),
@@ -70,11 +62,15 @@ export function describeModel(model: Model, { inputDims }: DescribeOptions = {})
     macs: cost.macs,
     unknownShapes: cost.uncounted.length,
     trainable,
-    ungradable,
+    ungradable: findGradientStops(prepared),
   };
 }
 
-function bindingOf({ graph }: Model, given: readonly number[]): { inputDims: Record<string, readonly number[]> } {
+/** Sizes of the image input as a binding; the batch may be left out. Throws: `config.invalid` for a model without inputs. */
+export function bindingOf(
+  { graph }: Model,
+  given: readonly number[],
+): { inputDims: Record<string, readonly number[]> } {
   const input = graph.inputs.find(({ name }) => !graph.initializers.has(name));
   if (!input) throw new LimberError("config.invalid", "input dims: a model with an input, got none");
   const rank = input.dims?.length ?? given.length;
@@ -88,44 +84,4 @@ function countOps(nodes: readonly Node[]): Record<string, number> {
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return Object.fromEntries([...counts].sort(([a, n], [b, m]) => m - n || a.localeCompare(b)));
-}
-
-/** Why no gradient passes a node: undefined when it does, `shape-only` when the node carries no value to differentiate. */
-function blockadeOf(node: Node): string | undefined {
-  const obstacle = findGradientObstacle(node);
-  if (obstacle !== undefined) return obstacle;
-  const rule = gradientTable[findOpType(node)!];
-  return typeof rule === "string" ? rule : undefined;
-}
-
-/** Follows values forwards from the parameters and a gradient backwards from the first output, and sees where they part. */
-function traceGradient(model: Model): Pick<ModelDescription, "trainable" | "ungradable"> {
-  const { graph } = model;
-  const parameters = parametersOf(model);
-  const output = graph.outputs[0]!.name;
-  const blockades = new Map(graph.nodes.map((node) => [node, blockadeOf(node)]));
-
-  const dependent = new Set(parameters.map(({ name }) => name));
-  for (const node of graph.nodes) {
-    if (blockades.get(node) === "shape-only" || !node.inputs.some((name) => dependent.has(name))) continue;
-    for (const name of node.outputs) dependent.add(name);
-  }
-  const needed = ancestorsOf(graph, [output]);
-  const ungradable = graph.nodes.flatMap((node): Ungradable[] => {
-    const reason = blockades.get(node);
-    const onPath = node.inputs.some((name) => dependent.has(name)) && node.outputs.some((name) => needed.has(name));
-    if (!onPath || reason === undefined || reason === "shape-only") return [];
-    return [{ op: node.op, node: node.name === "" ? node.outputs[0]! : node.name, reason }];
-  });
-
-  const reached = new Set([output]);
-  for (const node of [...graph.nodes].reverse()) {
-    if (blockades.get(node) !== undefined || !node.outputs.some((name) => reached.has(name))) continue;
-    for (const name of node.inputs) reached.add(name);
-  }
-  const trainable = parameters.reduce(
-    (sum, { name, tensor }) => sum + (reached.has(name) ? sizeOf(tensor.dims) : 0),
-    0,
-  );
-  return { trainable, ungradable };
 }

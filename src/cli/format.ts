@@ -8,8 +8,8 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
   return [line(header), ...rows.map(line)].map((text) => text.trimEnd()).join("\n");
 }
 
-/** `84.25 %` */
-export const formatShare = (share: number): string => `${(100 * share).toFixed(2)} %`;
+/** `84.25 %`, or `-` where nothing was measured. */
+export const formatShare = (share: number | null): string => (share === null ? "-" : `${(100 * share).toFixed(2)} %`);
 
 /** `1,234,567` */
 export const formatCount = (count: number): string => count.toLocaleString("en-US");
@@ -20,7 +20,7 @@ export const formatDims = (dims: readonly Dim[] | undefined): string =>
 
 /** `3 images skipped`, or nothing. */
 export const formatSkipped = (count: number): string =>
-  count === 0 ? "" : `\n${formatCount(count)} ${count === 1 ? "image" : "images"} skipped: could not be read`;
+  count === 0 ? "" : `\n${formatCount(count)} ${count === 1 ? "image" : "images"} skipped`;
 
 /** Records of one shape as CSV, keys as the header. Source: RFC 4180. */
 export function formatCsv(records: readonly Readonly<Record<string, unknown>>[]): string {

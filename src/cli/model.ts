@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { isClassifier } from "../adapt/index.js";
 import { LimberError } from "../base/index.js";
 import type { Model, ValueInfo } from "../graph/index.js";
-import { fileError, readModelFile } from "../run/node.js";
+import { fileError, readModelFile, type NodeProvider } from "../run/node.js";
 import {
   type PartialPreprocessing,
   type Preprocessing,
@@ -44,7 +45,7 @@ export const PREPROCESSING_FLAGS = {
 export type ModelFlags = FlagValues<typeof MODEL_FLAGS>;
 export type PreprocessingFlags = FlagValues<typeof PREPROCESSING_FLAGS>;
 
-/** A classifier from a file and how to feed it. */
+/** A model from a file and how to feed it. */
 export interface OpenModel {
   readonly model: Model;
   readonly preprocessing: Preprocessing;
@@ -64,8 +65,27 @@ export async function openClassifier(
   return prepareClassifier(path, model, flags, context);
 }
 
+/** Opens a model of images, whatever it tells of them. Throws: as `openClassifier`. */
+export async function openImageModel(
+  path: string,
+  flags: ModelFlags & PreprocessingFlags & { readonly batch: number },
+  context: Pick<Surroundings, "note">,
+): Promise<OpenModel> {
+  return prepareImageModel(path, await readModelFile(path, { allowExternalData: flags.externalData }), flags, context);
+}
+
 /** The same for a model that is in memory already; `path` is where its sidecar would be. */
 export async function prepareClassifier(
+  path: string | undefined,
+  model: Model,
+  flags: PreprocessingFlags & { readonly batch: number },
+  context: Pick<Surroundings, "note">,
+): Promise<OpenModel> {
+  checkClassifier(model);
+  return prepareImageModel(path, model, flags, context);
+}
+
+async function prepareImageModel(
   path: string | undefined,
   model: Model,
   flags: PreprocessingFlags & { readonly batch: number },
@@ -86,7 +106,18 @@ export async function prepareClassifier(
   return { model, preprocessing, batchSize, outputs: typeof outputs === "number" ? outputs : undefined };
 }
 
-/** Throws: `config.invalid` unless the model takes one tensor and gives scores per class. */
+/** Throws: `config.invalid` unless the model gives scores per class. */
+function checkClassifier(model: Model): void {
+  const output = model.graph.outputs[0];
+  if (output && isClassifier(model)) return;
+  const got = output ? `"${output.name}" ${formatDims(output.dims)}` : "none";
+  throw new LimberError(
+    "config.invalid",
+    `model: a classifier whose first output is [N,K], got ${got}; other tasks cannot be evaluated yet`,
+  );
+}
+
+/** Throws: `config.invalid` unless the model takes one tensor. */
 function imageInputOf({ graph }: Model): ValueInfo {
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const [input] = inputs;
@@ -94,14 +125,7 @@ function imageInputOf({ graph }: Model): ValueInfo {
     const names = inputs.map(({ name }) => name).join(", ");
     throw new LimberError("config.invalid", `model: one image input, got ${inputs.length}${names && ` (${names})`}`);
   }
-  const output = graph.outputs[0];
-  const dims = output?.dims;
-  if (output && (!dims || (dims.length >= 2 && dims.slice(2).every((size) => size === 1)))) return input;
-  const got = output ? `"${output.name}" ${formatDims(dims)}` : "none";
-  throw new LimberError(
-    "config.invalid",
-    `model: a classifier whose first output is [N,K], got ${got}; other tasks cannot be evaluated yet`,
-  );
+  return input;
 }
 
 function preprocessingOf({ size, ...given }: PreprocessingFlags): PartialPreprocessing {
@@ -123,6 +147,11 @@ export async function hashFile(path: string): Promise<string> {
   }
 }
 
-/** `threads` as an option of the runtime, left out when not chosen. */
-export const threadsOf = ({ threads }: Pick<Surroundings, "threads">): { threads?: number } =>
-  threads === undefined ? {} : { threads };
+/** Where and how models run, as options; `threads` is left out when not chosen. */
+export const runtimeOf = ({
+  threads,
+  provider,
+}: Pick<Surroundings, "threads" | "provider">): { provider: NodeProvider; threads?: number } => ({
+  provider,
+  ...(threads !== undefined && { threads }),
+});

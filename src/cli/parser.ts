@@ -1,5 +1,6 @@
 import { Argument as CommanderArgument, Command as Commander, InvalidArgumentError, Option } from "commander";
 import type { Command, Flag, Flags, FlagValues } from "./command.js";
+import { NODE_PROVIDERS } from "../run/node.js";
 import { VERSION } from "./version.js";
 
 /** Flags that every command takes, before or after its name. */
@@ -11,6 +12,13 @@ export const GLOBAL_FLAGS = {
     minimum: 1,
     maximum: 1024,
     help: "threads of one operator (default: half of the processors)",
+  },
+  provider: {
+    kind: "text",
+    choices: NODE_PROVIDERS,
+    value: "name",
+    default: "cpu",
+    help: "what computes; limber doctor tells which ones can",
   },
   quiet: { kind: "boolean", help: "no progress and no notes on stderr" },
   verbose: { kind: "boolean", help: "print the stack of an error" },

@@ -1,21 +1,28 @@
 import { invariant, LimberError } from "../base/index.js";
 import { type Model, readModel, writeModel } from "../graph/index.js";
 import { createMachine, Predictor, type RunTensor, type SessionOptions, writeFileAtomic } from "../run/node.js";
-import { batches, type Domain, type Preprocessing, preprocessingToMetadata } from "../vision/index.js";
+import {
+  batches,
+  type Domain,
+  type Preprocessing,
+  PREPROCESSING_KEY,
+  preprocessingToMetadata,
+} from "../vision/index.js";
 import { VERSION } from "./version.js";
 
 /** Where a model comes from; travels in its metadata as `limber.<key>`. */
 export interface Origin {
-  /** `adapt` or `train`. */
+  /** `adapt`, `train` or `prune`. */
   readonly command: string;
   /** SHA-256 of the file that it was made from, if any. */
   readonly parent?: string | undefined;
   readonly method: string;
   readonly options: unknown;
-  readonly data: string;
+  readonly data?: string;
   readonly metrics: unknown;
   readonly seed: number;
-  readonly preprocessing: Preprocessing;
+  /** Absent where pictures are fed as before. */
+  readonly preprocessing?: Preprocessing;
 }
 
 /** Adds the origin to a model: everything else that it says is kept. Honours SOURCE_DATE_EPOCH, for builds to the same bytes. */
@@ -31,10 +38,12 @@ export function stampModel(
     ...Object.entries(origin).map(([key, value]): [string, string] => [`limber.${key}`, text(value)]),
     ...(parent === undefined ? [] : [["limber.parent", parent] as [string, string]]),
     ["limber.date", date.toISOString()],
-    preprocessingToMetadata(preprocessing),
+    ...(preprocessing ? [preprocessingToMetadata(preprocessing)] : []),
   ];
   // The origin of the parent is found through its hash; a mixture of both would be wrong.
-  const kept = [...model.metadata].filter(([key]) => !key.startsWith("limber."));
+  const kept = [...model.metadata].filter(
+    ([key]) => !key.startsWith("limber.") || (!preprocessing && key === PREPROCESSING_KEY),
+  );
   return { ...model, producerName: "limber", producerVersion: VERSION, metadata: new Map([...kept, ...entries]) };
 }
 

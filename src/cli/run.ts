@@ -32,12 +32,12 @@ export async function runCli(
   const { command, global } = parsed;
   const reporter = createReporter(io.stderr, { isTTY: io.isTTY, quiet: global.quiet });
   try {
-    const { seed, threads } = global;
+    const { seed, threads, provider } = global;
     const { onProgress, note } = reporter;
     const { signal, env } = io;
     const { json, text, exitCode } = await command.run({
       ...{ args: parsed.args as Record<string, string>, flags: parsed.flags as Record<string, never> },
-      ...{ seed, threads, signal, env, onProgress, note },
+      ...{ seed, threads, provider, signal, env, onProgress, note },
     });
     reporter.finish();
     io.stdout.write(`${global.json ? JSON.stringify(json) : text.trimEnd()}\n`);

@@ -1,5 +1,8 @@
 /** The main job on the embedded world: a source model meets an evolving sequence of domains and leaves a report. */
 export { DEMO_VISITS } from "./plan.js";
+export { drawMark } from "./report/chart.js";
+export { html, Html } from "./report/html.js";
+export { STYLE } from "./report/style.js";
 export type { DemoHeadline, DemoResult, Machine } from "./result.js";
 export * from "./run-demo.js";
 export type { VisitRow } from "./visit.js";

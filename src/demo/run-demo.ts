@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { normalizationParameters } from "../adapt/index.js";
 import { isLimberError, type LongCall } from "../base/index.js";
 import type { Model } from "../graph/index.js";
-import { readModelFile, type SessionOptions, writeFileAtomic } from "../run/node.js";
+import { type MachineOptions, readModelFile, type SessionOptions, writeFileAtomic } from "../run/node.js";
 import { type Domain, parsePreprocessing, type Preprocessing, preprocessingFromMetadata } from "../vision/index.js";
 import { CONTENDERS, type DemoPlan, planDemo, type PlanOptions } from "./plan.js";
 import { formatReportPage } from "./report/page.js";
@@ -25,7 +25,7 @@ export interface AdaptedModel {
   readonly probe: Domain;
 }
 
-export interface DemoOptions extends PlanOptions, LongCall, SessionOptions {
+export interface DemoOptions extends PlanOptions, LongCall, SessionOptions, MachineOptions {
   /** Where run folders go. */
   readonly runs: string;
   /** The command line that repeats this run. */
@@ -46,7 +46,7 @@ export const WORLD_MODEL_PATH = fileURLToPath(new URL("../../models/world-resnet
  * Throws: what `adapt` and `readModelFile` throw; `io.full`, `io.failed`, `aborted`.
  */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
-  const { seed, signal, threads, onProgress, command } = options;
+  const { seed, signal, threads, provider, onProgress, command } = options;
   const model = await readModelFile(options.modelPath ?? WORLD_MODEL_PATH);
   const preprocessing = parsePreprocessing(preprocessingFromMetadata(model.metadata), "source model");
   const plan = planDemo(options);
@@ -55,7 +55,15 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   await run.begin();
   const onEvent = run.journal.add.bind(run.journal);
   try {
-    for await (const visit of meetDomains(model, plan, { preprocessing, seed, signal, threads, onProgress, onEvent })) {
+    for await (const visit of meetDomains(model, plan, {
+      preprocessing,
+      seed,
+      signal,
+      threads,
+      provider,
+      onProgress,
+      onEvent,
+    })) {
       await run.add(visit);
       options.onVisit?.(visit.row, plan.visits.length);
     }

@@ -9,7 +9,7 @@ import {
 } from "../adapt/index.js";
 import { invariant, type LongCall, throwIfAborted } from "../base/index.js";
 import type { Model } from "../graph/index.js";
-import { createMachine, Predictor, type SessionOptions } from "../run/node.js";
+import { createMachine, type MachineOptions, Predictor, type SessionOptions } from "../run/node.js";
 import { batches, type Domain, encodeImage, type Image, type Preprocessing } from "../vision/index.js";
 import { CONTENDERS, type DemoPlan, type PlannedVisit } from "./plan.js";
 
@@ -55,7 +55,7 @@ export interface Visit {
 /** A decision or figure worth a line in the journal. */
 export type OnEvent = (event: string, fields: Readonly<Record<string, unknown>>) => void;
 
-export interface VisitOptions extends LongCall, SessionOptions {
+export interface VisitOptions extends LongCall, SessionOptions, MachineOptions {
   readonly preprocessing: Preprocessing;
   readonly seed: number;
   readonly onEvent: OnEvent;
@@ -73,7 +73,7 @@ const STEPS_PER_EVENT = 4;
  * Throws: as `adapt`.
  */
 export async function* meetDomains(source: Model, plan: DemoPlan, options: VisitOptions): AsyncGenerator<Visit> {
-  await using machine = createMachine();
+  await using machine = createMachine(options);
   const bench = new Bench(options);
   const frozen = await Predictor.create(machine, source, options);
   const streams = plan.visits.map(({ stream }) => stream);
@@ -149,13 +149,13 @@ class Bench {
 
   /** How a contender adapts; what it brings is measured here, so that all count the same images. */
   optionsOf(key: keyof typeof CONTENDERS): AdaptOptions {
-    const { preprocessing, seed, signal, threads, onProgress, onEvent } = this.options;
+    const { preprocessing, seed, signal, threads, provider, onProgress, onEvent } = this.options;
     const onStep = ({ step, loss, accepted }: StepRecord): void => {
       if (step % STEPS_PER_EVENT !== 1 && accepted) return;
       onEvent("step", { visit: this.visit, domain: this.name, method: key, step, loss, accepted });
     };
     return {
-      ...{ ...CONTENDERS[key], preprocessing, seed, signal, threads, onStep, batchSize: BATCH_SIZE },
+      ...{ ...CONTENDERS[key], preprocessing, seed, signal, threads, provider, onStep, batchSize: BATCH_SIZE },
       withoutEvaluation: true,
       onProgress: (progress) => onProgress?.({ ...progress, stage: key }),
     };

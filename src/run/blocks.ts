@@ -1,4 +1,5 @@
-import { attr, blockConvolutions, type Model, writeModel } from "../graph/index.js";
+import { attr, blockConvolutions, composeOps, type Model, OWN_HEADER, writeModel } from "../graph/index.js";
+import { LACKING } from "./provider.js";
 import type { Machine, RunTensor } from "./session.js";
 
 const found = new WeakMap<Machine, Promise<number | undefined>>();
@@ -14,6 +15,16 @@ export function findBlockSize(machine: Machine): Promise<number | undefined> {
     found.set(machine, size);
   }
   return size;
+}
+
+/**
+ * The same model in ops that the machine's provider has, on the kernels that are fastest there. For steps that are about to
+ * run, never for files.
+ */
+export async function lowerFor(machine: Machine, model: Model): Promise<Model> {
+  if (machine.provider !== "cpu") return composeOps(model, LACKING[machine.provider]);
+  const block = await findBlockSize(machine);
+  return block === undefined ? model : blockConvolutions(model, block);
 }
 
 async function probe(machine: Machine): Promise<number | undefined> {
@@ -58,9 +69,5 @@ const PROBE: Model = {
     initializers: new Map(),
     types: new Map(),
   },
-  opsets: new Map([["", 17]]),
-  irVersion: 8,
-  producerName: "limber",
-  producerVersion: "",
-  metadata: new Map(),
+  ...OWN_HEADER,
 };

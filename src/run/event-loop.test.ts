@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { parameterNames } from "../../test/helpers/tiny.js";
 import { Random, sizeOf } from "../base/index.js";
 import { adam, buildNetwork, crossEntropy, prepareModel } from "../graph/index.js";
-import { Trainer } from "./trainer.js";
+import { Trainer } from "./node-trainer.js";
 
 const LIMIT_MS = 20;
 const STEPS = 20;

@@ -1,11 +1,21 @@
 import { Worker } from "node:worker_threads";
-import { type ErrorCode, LimberError } from "../base/index.js";
-import type { Answers, Envelope, Reply, Request } from "./protocol.js";
-import type { Machine, RunTensor, Session, SessionOptions, StateArray, StateBinding } from "./session.js";
+import { LimberError } from "../base/index.js";
+import { writeModel } from "../graph/index.js";
+import { NEGATE } from "./probe.js";
+import type { WorkerData } from "./worker.js";
+import type { Envelope, Reply } from "./protocol.js";
+import type { Provider } from "./provider.js";
+import { RemoteMachine, workerEnded } from "./remote.js";
+import { CheckedMachine } from "./checked.js";
+import type { Machine } from "./session.js";
 
-interface Pending {
-  resolve(answer: Answers[keyof Answers]): void;
-  reject(error: LimberError): void;
+/** Providers of onnxruntime-node. */
+export const NODE_PROVIDERS = ["cpu", "webgpu", "cuda"] as const satisfies readonly Provider[];
+export type NodeProvider = (typeof NODE_PROVIDERS)[number];
+
+export interface MachineOptions {
+  /** What computes; default "cpu". Any other has to compute a small training step right before its first model. */
+  readonly provider?: NodeProvider | undefined;
 }
 
 /** Workers are plain JavaScript: from TypeScript sources (tests) the built file is used. */
@@ -14,77 +24,55 @@ const WORKER_URL = new URL(
   import.meta.url,
 );
 
-/** Starts a worker thread that runs models on the CPU. Dispose it: the worker lives until then. */
-export function createMachine(): Machine {
-  return new WorkerMachine();
+/**
+ * Starts a worker thread that runs models. Dispose it: the worker lives until then.
+ * Throws: `config.invalid` for a provider that Node.js does not have; later, at the first session, `provider.refused`.
+ */
+export function createMachine({ provider = "cpu" }: MachineOptions = {}): Machine {
+  if (!NODE_PROVIDERS.includes(provider)) {
+    const message = `provider: one of ${NODE_PROVIDERS.join(", ")} in Node.js, got "${provider as string}"`;
+    throw new LimberError("config.invalid", message, { provider });
+  }
+  const machine = new WorkerMachine(provider);
+  return provider === "cpu" ? machine : new CheckedMachine(machine);
 }
 
-class WorkerMachine implements Machine {
-  private readonly worker = new Worker(WORKER_URL);
-  private readonly pending = new Map<number, Pending>();
-  private nextId = 1;
-  private gone: LimberError | undefined;
+class WorkerMachine extends RemoteMachine {
+  private readonly worker: Worker;
 
-  constructor() {
+  constructor(provider: NodeProvider) {
+    super(provider);
+    this.worker = new Worker(WORKER_URL, { workerData: { provider, probe: writeModel(NEGATE) } satisfies WorkerData });
     this.worker.on("message", (reply: Reply) => this.settle(reply));
-    this.worker.on("error", (cause) => this.end(`worker: alive, got "${cause.message}"`, cause));
-    this.worker.on("exit", (code) => this.end(`worker: alive, got exit code ${code}`));
+    this.worker.on("error", (cause) => this.end(workerEnded(`"${cause.message}"`, cause)));
+    this.worker.on("exit", (code) => this.end(workerEnded(`exit code ${code}`)));
     this.worker.unref();
   }
 
-  async createSession(
-    model: Uint8Array,
-    options: SessionOptions = {},
-    bindings: readonly StateBinding[] = [],
-  ): Promise<Session> {
-    const session = this.nextId++;
-    const { createMs } = await this.ask<"create">({ kind: "create", session, model, options, bindings });
-    return {
-      createMs,
-      run: (feeds, runOptions) => this.ask<"run">({ kind: "run", session, feeds, options: runOptions }),
-      dispose: () => this.ask<"release">({ kind: "release", session }),
-    };
+  protected override post(envelope: Envelope): void {
+    this.worker.postMessage(envelope);
   }
 
-  writeState(arrays: readonly StateArray[]): Promise<void> {
-    return this.ask<"write">({ kind: "write", arrays });
+  /** Keeps the process alive only while something is under way. */
+  protected override onBusy(isBusy: boolean): void {
+    if (isBusy) this.worker.ref();
+    else this.worker.unref();
   }
 
-  readState(names: readonly string[]): Promise<Map<string, RunTensor>> {
-    return this.ask<"read">({ kind: "read", names });
-  }
-
-  memory(): Promise<Answers["memory"]> {
-    return this.ask<"memory">({ kind: "memory" });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.gone ??= new LimberError("run.failed", "machine: in use, got a call after it was disposed");
+  protected override async terminate(): Promise<void> {
     await this.worker.terminate();
   }
 
-  private ask<K extends keyof Answers>(request: Request & { kind: K }): Promise<Answers[K]> {
-    if (this.gone) return Promise.reject(this.gone);
-    const id = this.nextId++;
-    return new Promise<Answers[K]>((resolve, reject) => {
-      this.worker.postMessage({ id, request } satisfies Envelope);
-      this.pending.set(id, { resolve: (answer) => resolve(answer as Answers[K]), reject });
-      this.worker.ref(); // keeps the process alive only while something is under way
-    });
+  protected override enter<T>(work: () => Promise<T>): Promise<T> {
+    return this.provider === "webgpu" ? inTurn(work) : work();
   }
+}
 
-  private settle(reply: Reply): void {
-    const pending = this.pending.get(reply.id);
-    this.pending.delete(reply.id);
-    if (this.pending.size === 0) this.worker.unref();
-    if ("answer" in reply) pending?.resolve(reply.answer);
-    else
-      pending?.reject(new LimberError(reply.error.code satisfies ErrorCode, reply.error.message, reply.error.context));
-  }
+let last: Promise<unknown> = Promise.resolve();
 
-  private end(message: string, cause?: unknown): void {
-    this.gone ??= new LimberError("run.failed", message, {}, { cause });
-    for (const pending of this.pending.values()) pending.reject(this.gone);
-    this.pending.clear();
-  }
+/** Two native WebGPU sessions of a process must not run at the same time, whatever machines they belong to. */
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const done = last.then(work);
+  last = done.catch(() => undefined);
+  return done;
 }

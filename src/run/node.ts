@@ -1,7 +1,11 @@
 /** Running models in Node.js: machines, sessions, trainers and model files. */
-export { createMachine } from "./machine.js";
+export { createMachine, type MachineOptions, NODE_PROVIDERS, type NodeProvider } from "./machine.js";
 export * from "./model-file.js";
 export * from "./predictor.js";
+export type { Provider } from "./provider.js";
+export type { CacheReport, SampleId } from "./prefix-cache.js";
 export * from "./safetensors.js";
 export * from "./session.js";
-export * from "./trainer.js";
+export { Trainer, type TrainerOptions } from "./node-trainer.js";
+export type { Batch, StepReport, StepSettings } from "./trainer.js";
+export * from "./tune/index.js";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { maxDifference } from "../../test/helpers/parity.js";
 import { noiseBatch, tinyNetwork } from "../../test/helpers/tiny.js";
-import { evaluate } from "../graph/index.js";
+import { evaluate, inferShapes } from "../graph/index.js";
 import { createMachine } from "./machine.js";
 import { Predictor } from "./predictor.js";
 import type { Machine } from "./session.js";
@@ -25,6 +25,16 @@ describe("a predictor", () => {
       expect(output.dims).toEqual(expected.dims);
       expect(maxDifference(output.data as Float32Array, expected.data)).toBeLessThan(1e-5);
     }
+  });
+
+  test("takes fewer images than the batch that a model fixes, and gives as many rows", async () => {
+    const fixed = await Predictor.create(machine, inferShapes(network, { batch: 3 }), { threads: 1 });
+    const one = noiseBatch(1).images;
+    const [short, alone] = [await fixed.predict(one), await predictor.predict(one)];
+    expect(short.output.dims).toEqual([1, 4]);
+    expect(maxDifference(short.output.data as Float32Array, alone.output.data as Float32Array)).toBeLessThan(1e-5);
+    await expect(fixed.predict(noiseBatch(4).images)).rejects.toMatchObject({ code: "shape.mismatch" });
+    await fixed.dispose();
   });
 
   test.each([

@@ -1,5 +1,5 @@
-import { formatShape, invariant, LimberError } from "../base/index.js";
-import { type Model, writeModel } from "../graph/index.js";
+import { bytesOf, createArray, formatShape, invariant, LimberError, sizeOf } from "../base/index.js";
+import { type Dim, type Model, writeModel } from "../graph/index.js";
 import type { Machine, RunTensor, Session, SessionOptions } from "./session.js";
 
 /** A model that only predicts, its weights inside of the session, where ONNX Runtime folds and packs them. */
@@ -8,6 +8,7 @@ export class Predictor {
     private readonly session: Session,
     private readonly input: Model["graph"]["inputs"][number],
     private readonly output: string,
+    private readonly outputBatch: Dim | undefined,
   ) {}
 
   static async create(
@@ -16,27 +17,47 @@ export class Predictor {
     { threads, optimization }: SessionOptions = {},
   ): Promise<Predictor> {
     const input = model.graph.inputs.find((v) => !model.graph.initializers.has(v.name));
-    invariant(input, "a model has an image input");
+    const output = model.graph.outputs[0];
+    invariant(input && output, "a model has an image input and an output");
     return new Predictor(
       await machine.createSession(writeModel(model), { threads, optimization }),
       input,
-      model.graph.outputs[0]!.name,
+      output.name,
+      output.dims?.[0],
     );
   }
 
   /**
-   * The first output for one batch, and the time in the runtime.
+   * The first output for one batch, and the time in the runtime. Where the model fixes its batch, fewer images will do: the rest
+   * is filled with zeros, and its rows of the output are cut off.
    * Shapes: images as the model's input, usually [N, C, H, W]. Throws: `shape.mismatch`, `run.failed`.
    */
   async predict(images: RunTensor): Promise<{ output: RunTensor; runMs: number }> {
-    checkImages(this.input, images);
-    const { outputs, runMs } = await this.session.run({ [this.input.name]: images }, { fetches: [this.output] });
-    return { output: outputs[this.output]!, runMs };
+    const whole = this.fill(images);
+    checkImages(this.input, whole);
+    const { outputs, runMs } = await this.session.run({ [this.input.name]: whole }, { fetches: [this.output] });
+    const output = outputs[this.output]!;
+    return { output: whole === images ? output : firstRows(output, images.dims[0]!), runMs };
+  }
+
+  private fill(images: RunTensor): RunTensor {
+    const batch = this.input.dims?.[0];
+    const isShort = typeof batch === "number" && images.dims[0]! < batch && this.outputBatch === batch;
+    if (!isShort) return images;
+    const dims = [batch, ...images.dims.slice(1)];
+    const filled = { dtype: images.dtype, dims, data: createArray(images.dtype, sizeOf(dims)) };
+    bytesOf(filled).set(bytesOf(images));
+    return filled;
   }
 
   dispose(): Promise<void> {
     return this.session.dispose();
   }
+}
+
+function firstRows({ dtype, dims, data }: RunTensor, rows: number): RunTensor {
+  const shorter = [rows, ...dims.slice(1)];
+  return { dtype, dims: shorter, data: data.slice(0, sizeOf(shorter)) };
 }
 
 /** Throws: `shape.mismatch` when images do not fit the input of a model. */

@@ -1,19 +1,19 @@
 import type { ErrorCode, ErrorContext } from "../base/index.js";
-import type { Feeds, RunOptions, RunResult, RunTensor, SessionOptions, StateArray, StateBinding } from "./session.js";
+import type { Feeds, Phase, RunOptions, RunResult, RunTensor, SessionOptions, StateArray } from "./session.js";
 
 /** What a machine asks of its worker. Plain data only: every message can be cloned. */
 export type Request =
   | {
       readonly kind: "create";
       readonly session: number;
-      readonly model: Uint8Array;
       readonly options: SessionOptions;
-      readonly bindings: readonly StateBinding[];
+      readonly phases: readonly Phase[];
     }
   | { readonly kind: "run"; readonly session: number; readonly feeds: Feeds; readonly options: RunOptions }
   | { readonly kind: "release"; readonly session: number }
   | { readonly kind: "write"; readonly arrays: readonly StateArray[] }
   | { readonly kind: "read"; readonly names: readonly string[] }
+  | { readonly kind: "drop"; readonly prefix: string }
   | { readonly kind: "memory" };
 
 export interface Answers {
@@ -22,6 +22,7 @@ export interface Answers {
   release: undefined;
   write: undefined;
   read: Map<string, RunTensor>;
+  drop: undefined;
   memory: { readonly residentBytes: number; readonly peakBytes: number };
 }
 

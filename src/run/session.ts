@@ -1,4 +1,5 @@
 import type { DType, NumericArray } from "../base/index.js";
+import type { Provider } from "./provider.js";
 
 /** What a session takes and gives: dense numeric tensors over typed arrays. */
 export interface RunTensor {
@@ -17,17 +18,29 @@ export interface SessionOptions {
   readonly optimization?: "disabled" | "basic" | "extended" | "all" | undefined;
 }
 
-/** One named array of a state store, with its value at the start. */
+export type TensorType = Pick<RunTensor, "dtype" | "dims">;
+
+/** One named array of a state store, with its value at the start: zeros where no data is given. */
 export interface StateArray {
   readonly name: string;
-  readonly value: RunTensor;
+  readonly value: RunTensor | TensorType;
 }
 
-/** Joins an input and an output of a model to an array of the store. */
+/** Joins an input of a model, an output, or both, to an array of the store. */
 export interface StateBinding {
   readonly name: string;
-  readonly input: string;
-  readonly output: string;
+  readonly input?: string;
+  readonly output?: string;
+  /** Where the array is in host memory, the new value overwrites the old one while the model runs, whatever comes of the run. */
+  readonly inPlace?: boolean;
+  /** The input and output are a piece of the array, as a vector; only in host memory and in place. Units: elements. */
+  readonly tile?: { readonly from: number; readonly length: number };
+}
+
+/** A model and how it is joined to the store. */
+export interface Phase {
+  readonly model: Uint8Array;
+  readonly bindings: readonly StateBinding[];
 }
 
 export interface RunOptions {
@@ -57,11 +70,20 @@ export interface Session {
  * so a step compiled for another batch size continues with the same weights.
  */
 export interface Machine extends AsyncDisposable {
-  createSession(model: Uint8Array, options?: SessionOptions, bindings?: readonly StateBinding[]): Promise<Session>;
+  readonly provider: Provider;
+  /** `update` runs after `model` in the same call, when that run was accepted; arrays that `model` only writes come to be here. */
+  createSession(
+    model: Uint8Array,
+    options?: SessionOptions,
+    bindings?: readonly StateBinding[],
+    update?: Phase,
+  ): Promise<Session>;
   /** Adds arrays, or overwrites those of the same name and shape. Throws: `shape.mismatch`, and then writes none. */
   writeState(arrays: readonly StateArray[]): Promise<void>;
   /** Copies of the arrays, by name. */
   readState(names: readonly string[]): Promise<Map<string, RunTensor>>;
+  /** Frees the arrays whose names begin so; no session may read them any more. */
+  dropState(prefix: string): Promise<void>;
   /** Resident memory of the process. Units: bytes. */
   memory(): Promise<{ readonly residentBytes: number; readonly peakBytes: number }>;
 }

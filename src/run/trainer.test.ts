@@ -5,7 +5,9 @@ import { foldedNetwork, noiseBatch, parameterNames, tinyNetwork } from "../../te
 import { tensorOf } from "../base/index.js";
 import {
   adam,
+  attr,
   crossEntropy,
+  lastLayersOf,
   meanSquaredError,
   type Model,
   prepareModel,
@@ -16,7 +18,7 @@ import {
 import { createMachine } from "./machine.js";
 import { Predictor } from "./predictor.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
-import { Trainer, type TrainerOptions } from "./trainer.js";
+import { Trainer, type TrainerOptions } from "./node-trainer.js";
 
 const SETTINGS = { learningRate: 0.05, statisticsMomentum: 0.1 };
 const BATCH_STATISTICS = { sourceWeight: 0, variance: "unbiased" } as const;
@@ -60,6 +62,152 @@ const withPixel = (value: number): typeof first => {
   data[100] = value;
   return { ...first, images: { ...first.images, data } };
 };
+
+const late = lastLayersOf(network, 1 / 3).map(({ name }) => name);
+const partly = (changes: Partial<TrainerOptions> = {}): TrainerOptions =>
+  training(network, {
+    statistics: { ...BATCH_STATISTICS, layers: "trained" },
+    train: { loss: crossEntropy(), optimizer: adam(), parameters: late },
+    ...changes,
+  });
+/** The same border, the mean of each batch taken from its images. */
+function mixing(model: Model): Model {
+  const name = model.graph.inputs[0]!.name;
+  const axes = { axes: attr.ints([0]) };
+  const nodes = [node("ReduceMean", [name], ["mean"], axes), node("Sub", [name, "mean"], ["centred"])];
+  const rest = model.graph.nodes.map((n) => ({ ...n, inputs: n.inputs.map((i) => (i === name ? "centred" : i)) }));
+  return { ...model, graph: { ...model.graph, nodes: [...nodes, ...rest] } };
+}
+const ids = (start: number): number[] =>
+  first.targets.dims.flatMap((n) => Array.from({ length: n }, (_, i) => start + i));
+/** Half of each batch, under the ids that its images have there. */
+const mixed = (() => {
+  const half = first.images.data.length / 2;
+  const data = new Float32Array(2 * half);
+  data.set(first.images.data.subarray(half) as Float32Array);
+  data.set(second.images.data.subarray(0, half) as Float32Array, half);
+  return {
+    images: { ...first.images, data },
+    targets: first.targets,
+    samples: [...ids(0).slice(4), ...ids(8).slice(0, 4)],
+  };
+})();
+const epochs = [{ ...first, samples: ids(0) }, { ...second, samples: ids(8) }, mixed, mixed];
+
+describe("steps on samples that come again", () => {
+  const sampleBytes = 4 * 12 * 8 * 8; // the value in front of the last block
+  test.each([
+    ["all", 16, { hits: 16, misses: 16 }],
+    ["half of the", 8.5, { hits: 8, misses: 24 }],
+    ["no", 0, { hits: 0, misses: 32 }],
+  ])("give the same bytes with room for %s activations of frozen layers", async (_, room, counts) => {
+    const cacheBytes = room * sampleBytes;
+    const [trainer, control] = [createTrainer(partly({ cacheBytes })), createTrainer(partly())];
+    for (const batch of epochs) {
+      const { runMs, ...report } = await trainer.step(batch, SETTINGS);
+      expect(runMs).toBeGreaterThan(0);
+      expect(report.accepted).toBe(true);
+      expect(await control.step(batch, SETTINGS)).toMatchObject(report);
+    }
+    expect(await trainer.checkpoint()).toEqual(await control.checkpoint());
+    expect(trainer.cache).toEqual({ ...counts, sizeBytes: Math.floor(room) * sampleBytes });
+  });
+
+  test("train as they do without ids, but for rounding", async () => {
+    const [split, whole] = [createTrainer(partly()), createTrainer(partly())];
+    for (const { samples, ...batch } of epochs) {
+      const reports = [await split.step({ ...batch, samples }, SETTINGS), await whole.step(batch, SETTINGS)];
+      const [a, b] = reports.map(({ prediction }) => prediction.data as Float32Array);
+      expect(maxDifference(a!, b!)).toBeLessThan(1e-5);
+    }
+    expect(split.cache.hits).toBe(16);
+    const [a, b] = [await split.exportModel(), await whole.exportModel()].map(({ graph }) => graph.initializers);
+    for (const [name, { data }] of a!) {
+      const other = b!.get(name)!.data as Float32Array;
+      expect(maxDifference(data as Float32Array, other), name).toBeLessThan(1e-5);
+    }
+  });
+
+  test("are computed again after they were forgotten, and stay known through a reset", async () => {
+    const trainer = createTrainer(partly());
+    await trainer.step(epochs[0]!, SETTINGS);
+    await trainer.reset();
+    await trainer.step(epochs[0]!, SETTINGS);
+    expect(trainer.cache).toMatchObject({ hits: 8, misses: 8 });
+    trainer.forgetSamples();
+    expect(trainer.cache.sizeBytes).toBe(0);
+    await trainer.step(epochs[0]!, SETTINGS);
+    expect(trainer.cache).toMatchObject({ hits: 8, misses: 16 });
+  });
+
+  test.each([
+    ["every layer trains", network, training(network)],
+    ["statistics of the batch reach every layer", network, partly({ statistics: BATCH_STATISTICS })],
+    ["a frozen layer mixes the samples of a batch", mixing(network), partly()],
+  ])("start from the image where %s", async (_, model, options) => {
+    const [trainer, control] = [createTrainer(options, model), createTrainer(options, model)];
+    for (const { samples, ...batch } of epochs.slice(0, 3)) {
+      await trainer.step({ ...batch, samples }, SETTINGS);
+      await control.step(batch, SETTINGS);
+    }
+    expect(trainer.cache).toEqual({ hits: 0, misses: 0, sizeBytes: 0 });
+    expect(await trainer.checkpoint()).toEqual(await control.checkpoint());
+  });
+
+  test("are known in batches of another size, and give the same bytes there", async () => {
+    const [trainer, control] = [createTrainer(partly()), createTrainer(partly({ cacheBytes: 0 }))];
+    const half = { dtype: "float32", dims: [4, 3, 16, 16], data: first.images.data.subarray(0, 4 * 768) } as const;
+    const targets = { ...first.targets, dims: [4], data: first.targets.data.subarray(0, 4) };
+    for (const t of [trainer, control])
+      for (const batch of [epochs[0]!, { images: half, targets, samples: [0, 1, 2, 3] }]) await t.step(batch, SETTINGS);
+    expect(trainer.cache).toMatchObject({ hits: 4, misses: 8 });
+    expect(await trainer.checkpoint()).toEqual(await control.checkpoint());
+  });
+
+  test("are refused without an id for each", async () => {
+    const step = createTrainer(partly()).step({ ...first, samples: [1, 2] }, SETTINGS);
+    await expect(step).rejects.toThrow("got 2");
+  });
+});
+
+describe("steps that train some rows of a weight", () => {
+  const rows = new Map(late.filter((name) => name.endsWith("weight")).map((name) => [name, [0, 2, 3]]));
+  const optimizer = sgd();
+  const some = partly({ train: { loss: crossEntropy(), optimizer, parameters: late, rows } });
+  const all = partly({ train: { loss: crossEntropy(), optimizer, parameters: late } });
+
+  test("change these rows as training of all does, and no other bit", async () => {
+    const [part, whole] = [createTrainer(some), createTrainer(all)];
+    for (const trainer of [part, whole]) await trainer.step(first, SETTINGS);
+    const [found, full] = [await part.exportModel(), await whole.exportModel()].map(({ graph }) => graph.initializers);
+    for (const [name, indices] of rows) {
+      const [before, after, expected] = [network.graph.initializers, found!, full!].map(
+        (m) => m.get(name)!.data as Float32Array,
+      );
+      const rowSize = before!.length / network.graph.initializers.get(name)!.dims[0]!;
+      const isTrained = (i: number): boolean => indices.includes(Math.floor(i / rowSize));
+      const wanted = before!.map((value, i) => (isTrained(i) ? expected![i]! : value));
+      expect(maxDifference(after!, wanted), name).toBeLessThan(1e-6);
+      expect(
+        after!.filter((_, i) => !isTrained(i)),
+        name,
+      ).toEqual(before!.filter((_, i) => !isTrained(i)));
+      expect(after, name).not.toEqual(before);
+    }
+  });
+
+  test("go on from a checkpoint of the same rows, and refuse that of others", async () => {
+    const [trainer, resumed] = [createTrainer(some), createTrainer(some)];
+    await trainer.step(first, SETTINGS);
+    await resumed.restore(await trainer.checkpoint(), first.images.dims);
+    for (const t of [trainer, resumed]) await t.step(second, SETTINGS);
+    expect(await resumed.checkpoint()).toEqual(await trainer.checkpoint());
+    const others = new Map([...rows].map(([name]) => [name, [0, 1, 3]]));
+    const other = createTrainer({ ...some, train: { ...some.train!, rows: others } });
+    const restored = other.restore(await trainer.checkpoint(), first.images.dims);
+    await expect(restored).rejects.toMatchObject({ code: "data.invalid" });
+  });
+});
 
 describe("steps", () => {
   test("lower the loss", async () => {

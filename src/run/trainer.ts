@@ -1,31 +1,42 @@
-import { formatShape, invariant, LimberError, sameShape } from "../base/index.js";
+import { formatShape, LimberError, sameShape } from "../base/index.js";
 import {
-  blockConvolutions,
   buildStep,
+  findFrontier,
   inferShapes,
   type Model,
+  modelFrom,
+  putRows,
   type StateSlot,
   type Step,
   type StepOptions,
   type ValueInfo,
-  writeModel,
 } from "../graph/index.js";
-import { findBlockSize } from "./blocks.js";
-import { createMachine } from "./machine.js";
 import { checkImages } from "./predictor.js";
+import { phasesOf } from "./phases.js";
+import { FrozenPrefix } from "./prefix.js";
+import { type CacheReport, PrefixCache, type SampleId } from "./prefix-cache.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
-import type { Feeds, Machine, RunTensor, Session, SessionOptions } from "./session.js";
+import type { Feeds, Machine, RunTensor, Session, SessionOptions, StateArray } from "./session.js";
 
 export interface TrainerOptions extends StepOptions, SessionOptions {
-  /** Where to run; default: a machine of its own, disposed with the trainer. */
-  readonly machine?: Machine | undefined;
+  /** Where to run. */
+  readonly machine: Machine;
+  /** Memory for the activations of frozen layers, kept by the ids of `Batch.samples`. Units: bytes; default 256 MiB. */
+  readonly cacheBytes?: number | undefined;
 }
 
 export interface Batch {
   /** Shapes: [N, C, H, W], already preprocessed. */
   readonly images: RunTensor;
-  /** Class indices (int64 [N]) or values shaped like the output, as the loss asks. */
+  /** Class indices (int64 [N], or [N, H, W] with a class per pixel) or values shaped like the output, as the loss asks. */
   readonly targets?: RunTensor | undefined;
+  /**
+   * An id for each image, where the same images come again: what frozen layers in front of the first trained one make of
+   * them is then computed once per id (`cacheBytes`). Equal ids must stand for equal images: none for augmented ones.
+   * With and without a hit, results are the same to the bit; `statistics: { …, layers: "trained" }` keeps layers frozen
+   * that statistics of the batch would change.
+   */
+  readonly samples?: readonly SampleId[] | undefined;
 }
 
 export interface StepSettings {
@@ -50,6 +61,8 @@ let trainers = 0;
 interface LoadedStep {
   readonly step: Step;
   readonly session: Session;
+  /** Computes what the step starts from, where that is not the image. */
+  readonly frozen?: FrozenPrefix | undefined;
 }
 
 /**
@@ -62,32 +75,46 @@ interface LoadedStep {
 export class Trainer implements AsyncDisposable {
   private readonly steps = new Map<string, Promise<LoadedStep>>();
   private readonly image: ValueInfo;
+  private readonly kept: PrefixCache;
+  private readonly prefixes = new Map<string, Promise<FrozenPrefix | undefined>>();
   private slots: readonly StateSlot[] = [];
   /** Sets this trainer's arrays apart from those of others on the same machine. */
   private readonly prefix = `${++trainers}/`;
 
-  private constructor(
+  private readonly machine: Machine;
+
+  protected constructor(
     /** The model as it was given; its weights are those of the start. */
     readonly model: Model,
     private readonly options: TrainerOptions,
-    private readonly machine: Machine,
+    /** The machine ends with the trainer. */
+    private readonly ownsMachine = false,
   ) {
-    const image = model.graph.inputs.find((v) => !model.graph.initializers.has(v.name));
-    invariant(image, "a model has an image input");
-    this.image = image;
+    this.machine = options.machine;
+    const images = model.graph.inputs.filter((v) => !model.graph.initializers.has(v.name));
+    if (images.length !== 1) {
+      const message = `model: one image input, got ${images.length} (${images.map(({ name }) => name).join(", ")})`;
+      throw new LimberError("config.invalid", message);
+    }
+    this.image = images[0]!;
+    this.kept = new PrefixCache(options.cacheBytes ?? 256 * 2 ** 20);
   }
 
   /** Prepares a trainer; `model` is opset 17 or later with its batch axis free or equal to the batches to come. */
   static create(model: Model, options: TrainerOptions): Trainer {
-    return new Trainer(model, options, options.machine ?? createMachine());
+    return new Trainer(model, options);
   }
 
   /** One step on one batch. */
-  async step({ images, targets }: Batch, settings: StepSettings = {}): Promise<StepReport> {
+  async step({ images, targets, samples }: Batch, settings: StepSettings = {}): Promise<StepReport> {
     checkImages(this.image, images);
-    const { step, session } = await this.load(images.dims);
+    if (samples && samples.length !== images.dims[0]) {
+      const message = `step: an id for each of ${images.dims[0]} images, got ${samples.length}`;
+      throw new LimberError("config.invalid", message, { samples: samples.length });
+    }
+    const { step, session, frozen } = await this.load(images.dims, samples !== undefined);
     const { inputs, outputs } = step;
-    const feeds: Record<string, RunTensor> = { [inputs.image.name]: images };
+    const feeds: Record<string, RunTensor> = {};
     if (inputs.targets) {
       if (!targets) throw new LimberError("config.invalid", `step: targets (${step.targets}) for the loss, got none`);
       checkTargets(step, targets);
@@ -96,6 +123,8 @@ export class Trainer implements AsyncDisposable {
     if (inputs.learningRate) feeds[inputs.learningRate] = scalarFeed(settings.learningRate, "learning rate");
     if (inputs.statisticsMomentum)
       feeds[inputs.statisticsMomentum] = scalarFeed(settings.statisticsMomentum ?? 0, "statistics momentum");
+    const start = frozen && samples && (await frozen.run(images, samples));
+    for (const { name } of inputs.data) feeds[name] = start?.feeds[name] ?? images;
     const measures = [outputs.loss, outputs.gradientNorm].filter((name) => name !== undefined);
     const fetches = [outputs.prediction, ...measures];
     const statistics = step.state.filter(({ role }) => role === "statistic").map(({ output }) => output);
@@ -108,54 +137,84 @@ export class Trainer implements AsyncDisposable {
       loss: numberOf(outputs.loss),
       gradientNorm: numberOf(outputs.gradientNorm),
       accepted: result.accepted,
-      runMs: result.runMs,
+      runMs: (start?.runMs ?? 0) + result.runMs,
     };
   }
 
   /** Compiles the step for a batch before it is needed; tells how long that took. Units: milliseconds. */
   async warmUp(imageDims: readonly number[]): Promise<number> {
-    const { session } = await this.load(imageDims);
+    const { session } = await this.load(imageDims, false);
     return session.createMs;
   }
 
-  private load(imageDims: readonly number[]): Promise<LoadedStep> {
-    const key = imageDims.join("x");
+  /** How often activations of frozen layers were found, and the memory that they take. */
+  get cache(): CacheReport {
+    return this.kept.report();
+  }
+
+  /** Drops kept activations, when other samples are to come. */
+  forgetSamples(): void {
+    this.kept.clear();
+  }
+
+  private load(imageDims: readonly number[], hasSamples: boolean): Promise<LoadedStep> {
+    const key = `${imageDims.join("x")}${hasSamples ? " samples" : ""}`;
     let loaded = this.steps.get(key);
     if (!loaded) {
-      loaded = this.compile(imageDims);
+      loaded = hasSamples ? this.compileSplit(imageDims) : this.compile(this.bind(imageDims));
       this.steps.set(key, loaded);
       loaded.catch(() => this.steps.delete(key));
     }
     return loaded;
   }
 
-  private async compile(imageDims: readonly number[]): Promise<LoadedStep> {
-    const step = buildStep(inferShapes(this.model, { inputDims: { [this.image.name]: imageDims } }), this.options);
+  private bind(imageDims: readonly number[]): Model {
+    return inferShapes(this.model, { inputDims: { [this.image.name]: imageDims } });
+  }
+
+  /** The step from the last values that do not change on; the whole step where that is the image. */
+  private async compileSplit(imageDims: readonly number[]): Promise<LoadedStep> {
+    const model = this.bind(imageDims);
+    const key = imageDims.slice(1).join("x");
+    // One for all batch sizes: what is kept of a sample serves in each of them.
+    const pending = this.prefixes.get(key) ?? this.createPrefix(model, imageDims);
+    this.prefixes.set(key, pending);
+    pending.catch(() => this.prefixes.delete(key));
+    const frozen = await pending;
+    if (!frozen) return this.load(imageDims, false);
+    const rest = modelFrom(model, frozen.frontier, this.options.train?.parameters);
+    return { ...(await this.compile(rest)), frozen };
+  }
+
+  private async createPrefix(model: Model, imageDims: readonly number[]): Promise<FrozenPrefix | undefined> {
+    const frontier = findFrontier(model, this.options);
+    const { machine, kept: cache } = this;
+    const session = { threads: this.options.threads, optimization: this.options.optimization };
+    return frontier && FrozenPrefix.create(this.model, imageDims, frontier, { machine, cache, session });
+  }
+
+  private async compile(model: Model): Promise<LoadedStep> {
+    const step = buildStep(model, this.options);
     if (this.slots.length === 0) {
       this.slots = step.state;
       await this.writeInitial();
     }
-    const bindings = step.state.map(({ input, output }) => ({ name: this.prefix + input, input, output }));
     const { threads, optimization } = this.options;
-    const session = await this.machine.createSession(
-      writeModel(await this.lower(step.model)),
-      { threads, optimization },
-      bindings,
-    );
+    const [{ model: bytes, bindings }, update] = await phasesOf(this.machine, step, this.prefix);
+    const session = await this.machine.createSession(bytes, { threads, optimization }, bindings, update);
     return { step, session };
   }
 
-  /** The same step on the kernels that are fastest on this machine. */
-  private async lower(model: Model): Promise<Model> {
-    const block = await findBlockSize(this.machine);
-    return block === undefined ? model : blockConvolutions(model, block);
-  }
-
   private writeInitial(): Promise<void> {
-    return this.write(this.slots.map(({ input, initial }) => [input, initial as RunTensor]));
+    return this.write(
+      this.slots.map(({ input, initial, role }) => {
+        const { dtype, dims } = initial;
+        return [input, role === "optimizer" ? { dtype, dims } : initial];
+      }),
+    );
   }
 
-  private write(arrays: readonly (readonly [string, RunTensor])[]): Promise<void> {
+  private write(arrays: readonly (readonly [string, StateArray["value"]])[]): Promise<void> {
     return this.machine.writeState(arrays.map(([input, value]) => ({ name: this.prefix + input, value })));
   }
 
@@ -175,7 +234,10 @@ export class Trainer implements AsyncDisposable {
     if (owned.length === 0) return this.model;
     const values = await this.read(owned);
     const initializers = new Map(this.model.graph.initializers);
-    for (const slot of owned) initializers.set(slot.initializer!, values.get(slot.input)!);
+    for (const { initializer, input, rows } of owned) {
+      const value = values.get(input)!;
+      initializers.set(initializer!, rows ? putRows(initializers.get(initializer!)!, rows, value) : value);
+    }
     return { ...this.model, graph: { ...this.model.graph, initializers } };
   }
 
@@ -190,7 +252,7 @@ export class Trainer implements AsyncDisposable {
    */
   async restore(bytes: Uint8Array, imageDims: readonly number[]): Promise<Readonly<Record<string, string>>> {
     const { tensors, metadata } = readTensorFile(bytes);
-    await this.load(imageDims);
+    await this.load(imageDims, false);
     const own = new Set(this.slots.map(({ input }) => input));
     const foreign = [...tensors.keys()].find((name) => !own.has(name));
     if (foreign !== undefined) {
@@ -214,24 +276,33 @@ export class Trainer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.options.machine) return this.machine[Symbol.asyncDispose]();
-    for (const { session } of await Promise.all(this.steps.values())) await session.dispose();
+    if (this.ownsMachine) return this.machine[Symbol.asyncDispose]();
+    const steps = await Promise.allSettled(this.steps.values());
+    // A step without a frozen part is loaded once and found under two keys.
+    const loaded = new Set(steps.flatMap((step) => (step.status === "fulfilled" ? [step.value.session] : [])));
+    for (const session of loaded) await session.dispose();
+    for (const prefix of await Promise.allSettled(this.prefixes.values()))
+      if (prefix.status === "fulfilled") await prefix.value?.dispose();
+    await this.machine.dropState(this.prefix);
   }
 }
 
 /** Throws: `shape.mismatch`; `data.invalid`, since the loss takes a class beyond the last one for no class at all. */
-function checkTargets({ inputs, model, outputs, targets: kind }: Step, targets: RunTensor): void {
+function checkTargets({ inputs, model, outputs, targets: kind, ignoredLabel }: Step, targets: RunTensor): void {
   const { name, dtype, dims } = inputs.targets!;
   if (targets.dtype !== dtype || !sameShape(dims ?? [], targets.dims)) {
     const message = `targets "${name}": ${dtype} ${formatShape(dims ?? [])}, got ${targets.dtype} ${formatShape(targets.dims)}`;
     throw new LimberError("shape.mismatch", message, { input: name, expected: dims, got: targets.dims });
   }
+  if (kind !== "labels") return;
   const classes = Number(model.graph.outputs.find((output) => output.name === outputs.prediction)?.dims?.[1]);
-  const labels = kind === "labels" ? Array.from(targets.data, Number) : [];
-  const wrong = labels.find((label) => label < 0 || label >= classes);
-  if (wrong === undefined) return;
-  const message = `targets "${name}": classes 0 to ${classes - 1} of the model, got ${wrong}; check the labels`;
-  throw new LimberError("data.invalid", message, { label: wrong, classes });
+  for (const value of targets.data) {
+    const label = Number(value);
+    if ((label >= 0 && label < classes) || label === ignoredLabel) continue;
+    const ignored = ignoredLabel === undefined ? "" : `, or ${ignoredLabel} for none`;
+    const message = `targets "${name}": classes 0 to ${classes - 1} of the model${ignored}, got ${label}; check the labels`;
+    throw new LimberError("data.invalid", message, { label, classes });
+  }
 }
 
 function scalarFeed(value: number | undefined, name: string): Feeds[string] {

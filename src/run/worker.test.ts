@@ -10,10 +10,15 @@ import type { Answers, Reply, Request } from "./protocol.js";
 const port = vi.hoisted(() => ({ current: undefined as undefined | EventEmitter }));
 vi.mock("node:worker_threads", async (importOriginal) => {
   const { EventEmitter } = await import("node:events");
+  const [{ writeModel }, { NEGATE }] = await Promise.all([import("../graph/index.js"), import("./probe.js")]);
   port.current = Object.assign(new EventEmitter(), {
     postMessage: (reply: Reply) => port.current!.emit("reply", reply),
   });
-  return { ...(await importOriginal<typeof Threads>()), parentPort: port.current };
+  return {
+    ...(await importOriginal<typeof Threads>()),
+    parentPort: port.current,
+    workerData: { provider: "cpu", probe: writeModel(NEGATE) },
+  };
 });
 
 async function ask<K extends keyof Answers>(request: Request & { kind: K }): Promise<Answers[K]> {
@@ -41,7 +46,7 @@ beforeAll(async () => {
   const value = { dtype: "float32", dims: [SIDE, SIDE], data: new Float32Array(SIDE * SIDE) } as const;
   await ask({ kind: "write", arrays: [{ name: "w", value }] });
   const bindings = [{ name: "w", input: "w", output: "next" }];
-  await ask({ kind: "create", session: 1, model, options: { threads: 1 }, bindings });
+  await ask({ kind: "create", session: 1, options: { threads: 1 }, phases: [{ model, bindings }] });
 });
 afterAll(() => ask({ kind: "release", session: 1 }));
 

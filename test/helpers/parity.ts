@@ -15,7 +15,7 @@ export class ReferenceTrainer {
   ): { prediction: ReferenceTensor; loss: number | undefined; gradientNorm: number | undefined } {
     const { inputs, outputs, state, model } = this.step;
     const scalar = (value: number): ReferenceTensor => ({ dtype: "float32", dims: [], data: Float64Array.of(value) });
-    const feeds = new Map<string, ReferenceTensor>([...this.state, [inputs.image.name, images]]);
+    const feeds = new Map<string, ReferenceTensor>([...this.state, [inputs.data[0]!.name, images]]);
     if (inputs.targets) feeds.set(inputs.targets.name, settings.targets!);
     if (inputs.learningRate) feeds.set(inputs.learningRate, scalar(settings.learningRate!));
     if (inputs.statisticsMomentum) feeds.set(inputs.statisticsMomentum, scalar(settings.statisticsMomentum ?? 0));

@@ -4,7 +4,14 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readModel } from "../../graph/index.js";
 import { EXIT } from "../command.js";
-import { limber, temporaryFolder, tinyModel, writeTinyArrays, writeTinyModel } from "../harness.test-helper.js";
+import {
+  limber,
+  temporaryFolder,
+  tinyModel,
+  writeTinyArrays,
+  writeTinyFolders,
+  writeTinyModel,
+} from "../harness.test-helper.js";
 
 const folder = temporaryFolder();
 const model = writeTinyModel(folder, {
@@ -53,6 +60,26 @@ describe("limber adapt", () => {
     expect(byOption.onlineAccuracy).toBe(byFlag.onlineAccuracy);
     const both = await limber([...base, "--method", "bn", "--source-weight", "0.9", "--prior", "16"]);
     expect(both.code).toBe(EXIT.usage);
+  });
+
+  it("adapts to a folder of pictures without labels, and measures nothing", async () => {
+    const pictures = join(await writeTinyFolders(folder), "blue");
+    const output = join(folder, "blind.onnx");
+    const unlabelled = ["adapt", model, "--data", pictures, "--preset", "cifar", "--batch", "2"];
+    const found = (await limber([...unlabelled, "--method", "bn", "--output", output, "--json"])).json();
+    const nothing = { onlineAccuracy: null, afterAccuracy: null, sourceAccuracy: null };
+    expect(found).toMatchObject({ ...nothing, steps: 2, domains: [{ name: "blue", total: 3, ...nothing }] });
+    expect(readModel(readFileSync(output)).metadata.get("limber.metrics")).toBe(JSON.stringify(nothing));
+    const { stdout, stderr } = await limber([...unlabelled, "--method", "tent"]);
+    expect(stdout).toMatch(/^blue +- +- +- +2 /m);
+    expect(stderr).toMatch(/nothing is measured/);
+    for (const wrong of [
+      [...unlabelled, "--method", "finetune"],
+      ["eval", model, "--data", pictures, "--preset", "cifar"],
+    ]) {
+      const { code, json } = await limber([...wrong, "--json"]);
+      expect([code, json()]).toMatchObject([EXIT.failure, { error: { code: "data.invalid" } }]);
+    }
   });
 
   it("follows a stream in which a domain comes back", async () => {

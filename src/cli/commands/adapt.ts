@@ -6,6 +6,7 @@ import {
   type DomainReport,
   EMPTY_TALLY,
   findMethod,
+  isClassifier,
   METHODS,
   type Tally,
 } from "../../adapt/index.js";
@@ -14,8 +15,9 @@ import { defineCommand } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, layOutStream, openData } from "../data.js";
 import { createFolder } from "../files.js";
 import { formatCount, formatCsv, formatShare, formatSkipped, formatTable } from "../format.js";
-import { hashFile, MODEL_FLAGS, openClassifier, PREPROCESSING_FLAGS, threadsOf } from "../model.js";
+import { hashFile, MODEL_FLAGS, openImageModel, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
 import { publishModel, stampModel } from "../publish.js";
+import { TUNE_FLAGS, tuneSettingsOf } from "../tune.js";
 
 /** Flags that are options of a method; each method takes those that it knows. */
 const METHOD_FLAGS = {
@@ -39,7 +41,7 @@ const methodNames = METHODS.map(({ name }) => name);
 /** `adapt <model>`: what does this method make of this model on this data? Writes the adapted model when asked to. */
 export const adaptCommand = defineCommand({
   name: "adapt",
-  summary: "Adapt a classifier to the images of a domain, or of several one after another",
+  summary: "Adapt a model to the images of a domain, or of several one after another",
   args: { model: { help: "an .onnx file" } },
   flags: {
     ...DATA_FLAGS,
@@ -66,6 +68,7 @@ export const adaptCommand = defineCommand({
     runDir: { kind: "text", value: "folder", help: "write result.json (what --json prints) and results.csv there" },
     ...PREPROCESSING_FLAGS,
     ...MODEL_FLAGS,
+    ...TUNE_FLAGS,
   },
   examples: [
     "adapt model.onnx --data photos/ --method tent --output adapted.onnx",
@@ -75,16 +78,23 @@ export const adaptCommand = defineCommand({
   async run({ args, flags, ...context }) {
     const method = findMethod(flags.method);
     const methodOptions = methodOptionsOf(flags);
-    const opened = await openClassifier(args.model, flags, context);
-    const dataset = await openData(flags, context, { ...opened, split: "test", worldSamples: 500 });
+    const opened = await openImageModel(args.model, flags, context);
+    const dataset = await openData(flags, context, {
+      ...{ ...opened, split: "test", worldSamples: 500 },
+      labels: method.labels === "none" ? "optional" : "required",
+      outputs: isClassifier(opened.model) ? opened.outputs : undefined,
+    });
+    const unlabelled = dataset.classes.length === 0 || !isClassifier(opened.model);
+    if (unlabelled) context.note("nothing is measured: the images have no labels that this model predicts");
     const { preprocessing, batchSize } = opened;
     const { seed, signal, onProgress } = context;
     const domains = flags.stream === undefined ? dataset.domains : layOutStream(dataset, flags.stream, batchSize, seed);
     const { domains: reports, model } = await adapt(opened.model, domains, {
-      ...{ method, methodOptions, preprocessing, batchSize, seed, signal, onProgress, ...threadsOf(context) },
-      ...{ labelled: flags.labelled, continual: flags.continual, onSkipped: createSkipNotes(context.note) },
+      ...{ method, methodOptions, preprocessing, batchSize, seed, signal, onProgress, ...runtimeOf(context) },
+      tune: tuneSettingsOf(flags, context),
+      ...{ labelled: flags.labelled, unlabelled, continual: flags.continual, onSkipped: createSkipNotes(context.note) },
     });
-    const totals = summarize(reports);
+    const totals = summarize(reports, unlabelled);
     if (flags.output !== undefined) {
       const { onlineAccuracy, afterAccuracy, sourceAccuracy } = totals;
       const origin = {
@@ -102,11 +112,16 @@ export const adaptCommand = defineCommand({
       const probe = domains.at(-1)!;
       await publishModel(flags.output, stampModel(model, origin, context.env), {
         ...opened,
-        ...threadsOf(context),
+        ...runtimeOf(context),
         probe,
       });
     }
-    const json = { method: method.name, ...totals, output: flags.output ?? null, domains: reports.map(describeDomain) };
+    const json = {
+      method: method.name,
+      ...totals,
+      output: flags.output ?? null,
+      domains: reports.map((report) => describeDomain(report, unlabelled)),
+    };
     if (flags.runDir !== undefined) await writeRun(flags.runDir, json);
     return { json, text: formatReport(json, flags.output) };
   },
@@ -131,21 +146,33 @@ function methodOptionsOf({
   };
 }
 
-const describeDomain = ({ name, source, online, after, adaptSeconds, steps, refused }: DomainReport) => ({
-  ...{ name, total: online.total, onlineAccuracy: accuracyOf(online) },
-  ...{ afterAccuracy: accuracyOf(after), sourceAccuracy: accuracyOf(source) },
-  ...{ adaptSeconds, steps, refused, skipped: online.skipped },
+const describeDomain = (
+  { name, online, adaptSeconds, steps, refused, cacheHits, ...rest }: DomainReport,
+  unlabelled: boolean,
+) => ({
+  ...{ name, total: online.total, ...accuraciesOf({ online, ...rest }, unlabelled) },
+  ...{ adaptSeconds, steps, refused, cacheHits, skipped: online.skipped },
 });
 
+/** Null where there was nothing to measure with. */
+function accuraciesOf(
+  { online, after, source }: Pick<DomainReport, "online" | "after" | "source">,
+  unlabelled: boolean,
+) {
+  const share = (tally: Tally): number | null => (unlabelled ? null : accuracyOf(tally));
+  return { onlineAccuracy: share(online), afterAccuracy: share(after), sourceAccuracy: share(source) };
+}
+
 /** All domains together, every image counted once. */
-function summarize(reports: readonly DomainReport[]) {
+function summarize(reports: readonly DomainReport[], unlabelled: boolean) {
   const tally = (key: "online" | "after" | "source"): Tally =>
     reports.map((r) => r[key]).reduce(addTallies, EMPTY_TALLY);
-  const sum = (key: "adaptSeconds" | "steps" | "refused"): number => reports.reduce((total, r) => total + r[key], 0);
+  const sum = (key: "adaptSeconds" | "steps" | "refused" | "cacheHits"): number =>
+    reports.reduce((total, r) => total + r[key], 0);
   return {
-    ...{ onlineAccuracy: accuracyOf(tally("online")), afterAccuracy: accuracyOf(tally("after")) },
-    ...{ sourceAccuracy: accuracyOf(tally("source")), adaptSeconds: sum("adaptSeconds"), steps: sum("steps") },
-    ...{ refused: sum("refused"), skipped: tally("online").skipped },
+    ...accuraciesOf({ online: tally("online"), after: tally("after"), source: tally("source") }, unlabelled),
+    ...{ adaptSeconds: sum("adaptSeconds"), steps: sum("steps") },
+    ...{ refused: sum("refused"), cacheHits: sum("cacheHits"), skipped: tally("online").skipped },
   };
 }
 

@@ -1,41 +1,92 @@
 import { execFileSync } from "node:child_process";
+import { appendFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { LimberError } from "../../base/index.js";
-import { BENCH_NETWORKS, benchEngine, type EngineReport } from "../../bench/index.js";
-import { defineCommand } from "../command.js";
+import {
+  BENCH_NETWORKS,
+  benchEngine,
+  CONTESTANTS,
+  drawEngineReport,
+  flatten,
+  MODE_NAMES,
+  PEER_NAMES,
+  readRowFile,
+  worstFirst,
+} from "../../bench/index.js";
+import { writeFileAtomic } from "../../run/node.js";
+import { defineCommand, EXIT, type FlagValues } from "../command.js";
+import { describeBench } from "../describe-bench.js";
+import { formatCsv } from "../format.js";
+import { TUNE_FLAGS } from "../tune.js";
+
+const NETWORK_NAMES = BENCH_NETWORKS.map(({ name }) => name);
+const BENCH_FLAGS = {
+  networks: { kind: "list", help: `networks to time: ${NETWORK_NAMES.join(", ")}; default all` },
+  modes: { kind: "list", help: `what a step does: ${MODE_NAMES.join(", ")}; default all` },
+  peers: {
+    kind: "list",
+    default: ["eager", "channels-last"],
+    help: `beside whom: ${PEER_NAMES.join(", ")}; all but the first two from peers/js`,
+  },
+  rounds: { kind: "number", help: "interleaved rounds that count", default: 7, minimum: 5 },
+  python: {
+    kind: "text",
+    help: "a Python with the packages of peers/requirements.txt; default python3 if it has them",
+    value: "path",
+  },
+  ...TUNE_FLAGS,
+  rows: {
+    kind: "text",
+    help: "keep finished rows in this file, and do not measure again what is in it",
+    value: "file",
+  },
+  csv: { kind: "text", help: "write the rows as a table", value: "file" },
+  chart: { kind: "text", help: "write the rows as a page with charts", value: "file" },
+} as const;
 
 /** `bench <what>`: how fast is this machine, beside what others are used to? */
 export const bench = defineCommand({
   name: "bench",
-  summary: "Measure training steps beside PyTorch in the same run",
+  summary: "Measure training steps and inference beside PyTorch in the same run",
   args: { what: { help: "the benchmark: engine" } },
-  flags: {
-    networks: { kind: "list", help: `networks to time (${BENCH_NETWORKS.map((n) => n.name).join(", ")}); default all` },
-    rounds: { kind: "number", help: "interleaved rounds that count", default: 7, minimum: 5 },
-    python: {
-      kind: "text",
-      help: "a Python with the packages of peers/requirements.txt; default python3 if it has them",
-      value: "path",
-    },
-  },
-  examples: ["bench engine --json", "bench engine --networks resnet20 --python ../venv/bin/python"],
-  async run({ args, flags, threads, seed, signal, onProgress, note }) {
+  flags: BENCH_FLAGS,
+  examples: [
+    "bench engine --json",
+    "bench engine --networks resnet20 --modes full,inference --python ../venv/bin/python",
+    "bench engine --rows bench.jsonl --csv bench.csv --chart bench.html",
+  ],
+  async run({ args, flags, threads = availableParallelism(), seed, signal, onProgress, note }) {
     if (args.what !== "engine") throw new LimberError("config.invalid", `bench: one of engine, got "${args.what}"`);
-    const names = BENCH_NETWORKS.map(({ name }) => name);
-    const unknown = flags.networks?.find((name) => !names.includes(name));
-    if (unknown !== undefined)
-      throw new LimberError("config.invalid", `networks: of ${names.join(", ")}, got "${unknown}"`);
+    const networks = flags.networks && checkNames("networks", flags.networks, NETWORK_NAMES);
+    const modes = flags.modes && checkNames("modes", flags.modes, MODE_NAMES);
+    const peers = checkNames("peers", flags.peers, PEER_NAMES);
+    const { tune } = flags;
     const python = flags.python ?? findPython();
-    if (python === undefined) note("no Python with PyTorch found: only our side is timed; see peers/README.md");
-    const options = { ...flags, python, threads: threads ?? availableParallelism(), signal, onProgress };
-    const report = await benchEngine(options);
-    const chosen = flags.networks ? [`--networks ${flags.networks.join(",")}`] : [];
-    const command = ["limber bench engine", `--rounds ${flags.rounds}`, `--threads ${options.threads}`, ...chosen].join(
-      " ",
-    );
-    return { json: { ...report, seed, command }, text: format(report) };
+    const wanted = peers.some((name) => CONTESTANTS[name].runtime === "python");
+    if (python === undefined && wanted) note("no Python with PyTorch found: see peers/README.md");
+    const report = await benchEngine({
+      ...{ networks, modes, peers, rounds: flags.rounds, threads, python, tune, signal, onProgress },
+      known:
+        flags.rows === undefined
+          ? []
+          : readRowFile(flags.rows).filter((row) => row.threads === threads && row.tune === tune),
+      onRow: (row) => flags.rows !== undefined && appendFileSync(flags.rows, `${JSON.stringify(row)}\n`),
+    });
+    const files = [
+      [flags.csv, () => formatCsv(worstFirst(report.rows).map((row) => flatten(row, peers)))],
+      [flags.chart, () => drawEngineReport(report)],
+    ] as const;
+    for (const [path, write] of files) if (path !== undefined) await writeFileAtomic(path, write());
+    const json = { ...report, rows: worstFirst(report.rows), seed, command: commandLine(flags, threads) };
+    return { json, text: describeBench(report), exitCode: report.complete ? EXIT.ok : EXIT.interrupted };
   },
 });
+
+function checkNames<T extends string>(flag: string, given: readonly string[], known: readonly T[]): readonly T[] {
+  const unknown = given.find((name) => !known.some((each) => each === name));
+  if (unknown === undefined) return known.filter((name) => given.includes(name));
+  throw new LimberError("config.invalid", `${flag}: of ${known.join(", ")}, got "${unknown}"`);
+}
 
 /** The usual Python, when it can import PyTorch. */
 function findPython(): string | undefined {
@@ -47,43 +98,14 @@ function findPython(): string | undefined {
   }
 }
 
-function format({ headline, rows, machine }: EngineReport): string {
-  const number = (value: number | null, digits = 1): string => (value === null ? "-" : value.toFixed(digits));
-  const header = [
-    "network",
-    "batch",
-    "step ms",
-    "eager ms",
-    "ch-last ms",
-    "x eager",
-    "x ch-last",
-    "create ms",
-    "peak MB",
-    "torch MB",
-  ];
-  const cells = rows.map((row) => [
-    row.network,
-    String(row.batch),
-    number(row.stepMs),
-    number(row.torchEagerMs),
-    number(row.torchChannelsLastMs),
-    number(row.ratioEager, 2),
-    number(row.ratioChannelsLast, 2),
-    number(row.createMs, 0),
-    number(row.peakMb, 0),
-    number(row.torchPeakMb, 0),
-  ]);
-  const widths = header.map((title, i) => Math.max(title.length, ...cells.map((row) => row[i]!.length)));
-  const line = (row: readonly string[]): string =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ");
-  const { worst, geomeanEager, torch } = headline;
-  const summary = worst
-    ? `PyTorch ${torch}: ${number(geomeanEager, 2)}x eager (geometric mean), worst ${worst.network} ${number(worst.ratioEager, 2)}x`
-    : "no peer";
-  return [
-    line(header),
-    ...cells.map(line),
-    "",
-    `${machine.processor}, ${machine.processors} processors. ${summary}`,
-  ].join("\n");
-}
+/** The command line that repeats the measurement. */
+const commandLine = (
+  { rounds, networks, modes, peers, tune }: FlagValues<typeof BENCH_FLAGS>,
+  threads: number,
+): string =>
+  [
+    `limber bench engine --rounds ${rounds} --threads ${threads} --peers ${peers.join(",")}`,
+    ...(networks ? [`--networks ${networks.join(",")}`] : []),
+    ...(modes ? [`--modes ${modes.join(",")}`] : []),
+    ...(tune === "off" ? [] : [`--tune ${tune}`]),
+  ].join(" ");

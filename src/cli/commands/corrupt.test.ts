@@ -48,9 +48,7 @@ describe("limber corrupt", () => {
     const argv = ["corrupt", "--data", pictures, "--output", output, "--corruption", "contrast", "--severity", "3"];
     const { code, stdout, stderr } = await limber(argv);
     expect(code).toBe(EXIT.ok);
-    expect(stdout).toBe(
-      `6 images, 1 corruptions at severity 3: 6 files in ${output}\n1 image skipped: could not be read\n`,
-    );
+    expect(stdout).toBe(`6 images, 1 corruptions at severity 3: 6 files in ${output}\n1 image skipped\n`);
     expect(stderr).toContain("broken.png");
     expect(readdirSync(join(output, "contrast-3", "green"))).toEqual(["0.png", "1.png"]);
     expect((await readDataset(output)).domains).toMatchObject([{ name: "contrast-3", samples: 6 }]);

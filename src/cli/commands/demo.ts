@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { type DemoResult, runDemo, WORLD_MODEL_PATH } from "../../demo/index.js";
-import { defineCommand, type FlagValues } from "../command.js";
+import { defineCommand, type FlagValues, type Surroundings } from "../command.js";
 import { formatShare, formatTable } from "../format.js";
-import { hashFile, threadsOf } from "../model.js";
+import { hashFile, runtimeOf } from "../model.js";
 import { publishModel, stampModel } from "../publish.js";
 
 const DEMO_FLAGS = {
@@ -31,15 +31,15 @@ export const demo = defineCommand({
   async run({ flags, seed, signal, onProgress, note, env, ...context }) {
     const parent = await hashFile(WORLD_MODEL_PATH);
     const result = await runDemo({
-      ...{ ...flags, seed, signal, onProgress, ...threadsOf(context) },
-      command: commandLine(flags, seed, context.threads),
+      ...{ ...flags, seed, signal, onProgress, ...runtimeOf(context) },
+      command: commandLine(flags, seed, context),
       onVisit: ({ visit, name, source, tentOnline, patched }, visits) =>
         note(
           `${visit}/${visits} ${name}: source ${formatShare(source)}, Tent ${formatShare(tentOnline)}, patched ${formatShare(patched)}`,
         ),
       publish: async ({ path, model, methodOptions, probe, ...origin }) => {
         const stamped = stampModel(model, { ...origin, command: "demo", options: methodOptions, parent, seed }, env);
-        await publishModel(path, stamped, { ...origin, ...threadsOf(context), batchSize: 32, probe });
+        await publishModel(path, stamped, { ...origin, ...runtimeOf(context), batchSize: 32, probe });
       },
     });
     return { json: { ...result }, text: formatResult(result) };
@@ -47,7 +47,11 @@ export const demo = defineCommand({
 });
 
 /** The command line that repeats a run: what is not the default. */
-function commandLine(flags: FlagValues<typeof DEMO_FLAGS>, seed: number, threads: number | undefined): string {
+function commandLine(
+  flags: FlagValues<typeof DEMO_FLAGS>,
+  seed: number,
+  { threads, provider }: Pick<Surroundings, "threads" | "provider">,
+): string {
   const { visits, images, labelled } = flags;
   return [
     "limber demo",
@@ -56,6 +60,7 @@ function commandLine(flags: FlagValues<typeof DEMO_FLAGS>, seed: number, threads
     ...(labelled === DEMO_FLAGS.labelled.default ? [] : [`--labelled ${labelled}`]),
     `--seed ${seed}`,
     ...(threads === undefined ? [] : [`--threads ${threads}`]),
+    ...(provider === "cpu" ? [] : [`--provider ${provider}`]),
   ].join(" ");
 }
 

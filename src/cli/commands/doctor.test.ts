@@ -8,6 +8,7 @@ it("limber doctor checks every part, and its exit code says whether all is well"
     "limber",
     "node",
     "onnx-runtime",
+    "providers",
     "images",
     "world",
     "threads",

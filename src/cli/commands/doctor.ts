@@ -1,13 +1,13 @@
 import { statfs } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
-import { Random, throwIfAborted } from "../../base/index.js";
+import { isLimberError, Random, throwIfAborted } from "../../base/index.js";
 import { buildNetwork, evaluate } from "../../graph/index.js";
-import { createMachine, Predictor } from "../../run/node.js";
+import { createMachine, NODE_PROVIDERS, type NodeProvider, Predictor } from "../../run/node.js";
 import { decodeImage, encodeImage } from "../../vision/index.js";
 import { createWorld } from "../../vision/world/index.js";
 import { defineCommand, EXIT, type Surroundings } from "../command.js";
-import { threadsOf } from "../model.js";
+import { runtimeOf } from "../model.js";
 import { VERSION } from "../version.js";
 
 interface Verdict {
@@ -30,11 +30,20 @@ const CHECKS: Readonly<Record<string, (context: Surroundings) => Verdict | Promi
 
   async "onnx-runtime"(context) {
     const manifest = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
-    const difference = await compareWithReference(context);
+    const difference = await compareWithReference({ ...context, provider: "cpu" });
     return {
       ok: difference < 1e-4,
       detail: `${manifest.version}, a small network is right to ${difference.toExponential(1)}`,
     };
+  },
+
+  /** Only the chosen one has to be there; an accelerator may be missing. */
+  async providers(context) {
+    const found = await Promise.all(
+      NODE_PROVIDERS.map(async (name) => ({ name, ...(await tryProvider(name, context)) })),
+    );
+    const chosen = found.find(({ name }) => name === context.provider);
+    return { ok: chosen?.ok === true, detail: found.map(({ name, detail }) => `${name}: ${detail}`).join("; ") };
   },
 
   async images() {
@@ -65,6 +74,16 @@ const CHECKS: Readonly<Record<string, (context: Surroundings) => Verdict | Promi
   },
 };
 
+async function tryProvider(provider: NodeProvider, context: Surroundings): Promise<Verdict> {
+  try {
+    const difference = await compareWithReference({ ...context, provider });
+    return { ok: difference < 1e-3, detail: `right to ${difference.toExponential(1)}` };
+  } catch (error) {
+    if (!isLimberError(error, "provider.refused")) throw error;
+    return { ok: false, detail: `not usable (${String(error.context.reason)})` };
+  }
+}
+
 /** Largest difference between ONNX Runtime and the float64 reference on one batch of a small network. */
 async function compareWithReference(context: Surroundings): Promise<number> {
   const model = buildNetwork("resnet8", { imageSize: 8, classes: 4, width: 0.25 });
@@ -75,8 +94,8 @@ async function compareWithReference(context: Surroundings): Promise<number> {
     data: Float32Array.from({ length: 384 }, () => random.normal()),
   };
   const expected = evaluate(model, { input: images }).get("logits")!.data;
-  await using machine = createMachine();
-  const { output } = await (await Predictor.create(machine, model, threadsOf(context))).predict(images);
+  await using machine = createMachine(context);
+  const { output } = await (await Predictor.create(machine, model, runtimeOf(context))).predict(images);
   return expected.reduce((most, value, i) => Math.max(most, Math.abs(value - Number(output.data[i]))), 0);
 }
 

@@ -3,7 +3,7 @@ import { createMachine, Predictor } from "../../run/node.js";
 import { defineCommand } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
 import { formatCount, formatShare, formatSkipped, formatTable } from "../format.js";
-import { MODEL_FLAGS, openClassifier, PREPROCESSING_FLAGS, threadsOf } from "../model.js";
+import { MODEL_FLAGS, openClassifier, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
 
 /** `eval <model>`: how often is this classifier right, domain by domain? */
 export const evalCommand = defineCommand({
@@ -23,8 +23,8 @@ export const evalCommand = defineCommand({
   async run({ args, flags, ...context }) {
     const opened = await openClassifier(args.model, flags, context);
     const dataset = await openData(flags, context, { ...opened, split: "test", worldSamples: 1000 });
-    await using machine = createMachine();
-    const predictor = await Predictor.create(machine, opened.model, threadsOf(context));
+    await using machine = createMachine(context);
+    const predictor = await Predictor.create(machine, opened.model, runtimeOf(context));
     const onSkipped = createSkipNotes(context.note);
     let all: Tally = EMPTY_TALLY;
     const domains = [];

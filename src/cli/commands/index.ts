@@ -6,6 +6,7 @@ import { demo } from "./demo.js";
 import { doctor } from "./doctor.js";
 import { evalCommand } from "./eval.js";
 import { inspect } from "./inspect.js";
+import { prune } from "./prune.js";
 import { trainCommand } from "./train.js";
 
 /** All commands in the order of the help. A new command is one file and one line here. */
@@ -14,6 +15,7 @@ export const COMMANDS: readonly Command[] = [
   evalCommand,
   adaptCommand,
   trainCommand,
+  prune,
   corruptCommand,
   demo,
   bench,

@@ -1,6 +1,8 @@
+import { findChannelGroups } from "../../graph/index.js";
 import { readModelFile } from "../../run/node.js";
 import { defineCommand } from "../command.js";
-import { type Border, describeModel, type ModelDescription } from "../describe-model.js";
+import { formatGroups, summarizeGroup } from "../describe-groups.js";
+import { bindingOf, type Border, describeModel, type ModelDescription } from "../describe-model.js";
 import { formatCount, formatDims, formatTable } from "../format.js";
 import { MODEL_FLAGS } from "../model.js";
 
@@ -11,14 +13,24 @@ export const inspect = defineCommand({
   args: { model: { help: "an .onnx file" } },
   flags: {
     input: { kind: "dims", help: "shape of the image input, for axes that the model leaves open" },
+    groups: {
+      kind: "boolean",
+      help: "list the channel groups: what can be cut together, and what keeps the rest whole",
+    },
     ...MODEL_FLAGS,
   },
   examples: ["inspect resnet18.onnx", "inspect detector.onnx --input 3x352x352 --json"],
   async run({ args, flags }) {
     const model = await readModelFile(args.model, { allowExternalData: flags.externalData });
     const description = describeModel(model, { inputDims: flags.input });
-    const ungradable = description.ungradable.map(({ op, node }) => ({ op, node }));
-    return { json: { ...description, ungradable }, text: formatDescription(description) };
+    const ungradable = description.ungradable.map(({ cutOff, ...stop }) => ({ ...stop, cutOff: cutOff.length }));
+    const text = formatDescription(description);
+    if (!flags.groups) return { json: { ...description, ungradable }, text };
+    const groups = findChannelGroups(model, flags.input ? bindingOf(model, flags.input) : {});
+    return {
+      json: { ...description, ungradable, groups: groups.map(summarizeGroup) },
+      text: `${text}\n\n${formatGroups(groups)}`,
+    };
   },
 });
 
@@ -48,7 +60,10 @@ function formatDescription(model: ModelDescription): string {
   ];
   if (model.ungradable.length > 0) {
     lines.push("", "no gradient passes these nodes:");
-    for (const { op, node, reason } of model.ungradable) lines.push(`  ${op} "${node}": ${reason}`);
+    for (const { op, node, reason, cutOff } of model.ungradable) {
+      const cost = cutOff.length === 0 ? "nothing is cut off" : `cuts off ${formatCount(cutOff.length)} weights`;
+      lines.push(`  ${op} "${node}": ${reason}; ${cost}`);
+    }
   }
   return lines.join("\n");
 }

@@ -35,6 +35,17 @@ describe("limber train", () => {
     expect(evaluated.json().accuracy).toBe(found.validationAccuracy);
   });
 
+  it("tunes when asked to, keeps what it measured, and says what it found", async () => {
+    const cache = { ...env, XDG_CACHE_HOME: join(folder, "cache") };
+    const run = (name: string) =>
+      limber(fromScratch(join(folder, name), "--epochs", "1", "--tune", "full"), { env: cache });
+    const first = await run("measured.onnx");
+    expect(first.code, first.stderr).toBe(EXIT.ok);
+    expect(first.stderr).toMatch(/tuned: (\d+) measured in [\d.]+ s, 0 known, of \1; \d+ differ/);
+    expect((await run("known.onnx")).stderr).toMatch(/tuned: 0 measured in [\d.]+ s, (\d+) known, of \1; \d+ differ/);
+    expect(readFileSync(join(folder, "known.onnx"))).toEqual(readFileSync(join(folder, "measured.onnx")));
+  });
+
   it("goes on with a model from a file", async () => {
     const model = writeTinyModel(folder);
     const output = join(folder, "tuned.onnx");
@@ -56,6 +67,24 @@ describe("limber train", () => {
     expect(code).toBe(EXIT.ok);
     expect(stdout).toMatch(/^epoch +loss +accuracy +validation +time\n1 .* - .*\nwritten: .*tuned\.onnx\n$/);
     expect(readModel(readFileSync(output)).metadata.get("limber.parent")).toMatch(/^[\da-f]{64}$/);
+  });
+
+  it("leaves all but the last layers as they are, and computes the others once per image", async () => {
+    const model = writeTinyModel(folder);
+    const output = join(folder, "last.onnx");
+    const flags = ["--data", arrays, "--domains", "clean", "--preset", "cifar", "--batch", "8", "--json"];
+    const part = ["--last", "0.33", "--filters", "0.5", "--epochs", "3", "--output", output];
+    const { code, json, stderr } = await limber(["train", model, ...flags, ...part]);
+    expect(code, stderr).toBe(EXIT.ok);
+    const epochs = json().epochs as { cacheHits: number }[];
+    expect(epochs.map(({ cacheHits }) => cacheHits > 0)).toEqual([false, true, true]);
+    const [before, after] = [model, output].map((path) => readModel(readFileSync(path)).graph.initializers);
+    const changed = [...after!].filter(([name, { data }]) =>
+      before!.get(name)!.data.some((value, i) => value !== data[i]),
+    );
+    const layers = changed.map(([name]) => name).filter((name) => name.endsWith("weight"));
+    expect(layers.length).toBeGreaterThan(0);
+    expect(layers.length).toBeLessThan(after!.size / 3);
   });
 
   it("resumes to the same bytes after it was stopped", async () => {

@@ -1,8 +1,16 @@
 import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
-import { accuracyOf, type EpochReport, train } from "../../adapt/index.js";
+import { accuracyOf, type EpochReport, train, type TrainingOptions } from "../../adapt/index.js";
 import { LimberError } from "../../base/index.js";
-import { buildNetwork, NETWORKS } from "../../graph/index.js";
+import {
+  buildNetwork,
+  CLASSIFIERS,
+  largestRows,
+  lastLayersOf,
+  type Model,
+  parametersOf,
+  prepareModel,
+} from "../../graph/index.js";
 import { fileError, writeFileAtomic } from "../../run/node.js";
 import { type Dataset, type Domain, joinDomains } from "../../vision/index.js";
 import { defineCommand, type FlagValues } from "../command.js";
@@ -15,15 +23,16 @@ import {
   type OpenModel,
   prepareClassifier,
   PREPROCESSING_FLAGS,
-  threadsOf,
+  runtimeOf,
 } from "../model.js";
 import { publishModel, stampModel } from "../publish.js";
+import { TUNE_FLAGS, tuneSettingsOf } from "../tune.js";
 
 const TRAIN_FLAGS = {
   network: {
     kind: "text",
     value: "name",
-    help: `train from scratch: ${Object.keys(NETWORKS).join(", ")}; input side by --size, default 32`,
+    help: `train from scratch: ${Object.keys(CLASSIFIERS).join(", ")}; input side by --size, default 32`,
   },
   width: {
     kind: "number",
@@ -47,6 +56,20 @@ const TRAIN_FLAGS = {
   optimizer: { kind: "text", choices: ["sgd", "adam", "adamw"], value: "name", default: "sgd", help: "optimizer" },
   weightDecay: { kind: "number", fraction: true, minimum: 0, help: "weight decay (default: by optimizer)" },
   smoothing: { kind: "number", fraction: true, minimum: 0, maximum: 0.5, default: 0, help: "label smoothing" },
+  last: {
+    kind: "number",
+    fraction: true,
+    minimum: 0,
+    maximum: 1,
+    help: "train only this share of the layers, the last; those in front stay as they are",
+  },
+  filters: {
+    kind: "number",
+    fraction: true,
+    minimum: 0,
+    maximum: 1,
+    help: "train only this share of the filters of each layer, those of the largest weights, and no biases",
+  },
   flip: { kind: "boolean", help: "mirror every second image; not for digits or text" },
   shift: { kind: "number", minimum: 0, default: 0, help: "shift images by up to this many pixels" },
   output: {
@@ -58,6 +81,7 @@ const TRAIN_FLAGS = {
   resume: { kind: "boolean", help: "go on from <file>.checkpoint, to the same bytes as without the stop" },
   ...PREPROCESSING_FLAGS,
   ...MODEL_FLAGS,
+  ...TUNE_FLAGS,
 } as const;
 
 type TrainFlags = FlagValues<typeof TRAIN_FLAGS>;
@@ -72,6 +96,7 @@ export const trainCommand = defineCommand({
     "train --network resnet8 --data world:day --validation world:day --epochs 12 --output day.onnx",
     "train model.onnx --data photos/ --epochs 5 --lr 0.01 --output tuned.onnx",
     "train model.onnx --data photos/ --epochs 5 --lr 0.01 --output tuned.onnx --resume",
+    "train model.onnx --data photos/ --last 0.33 --output tuned.onnx",
   ],
   async run({ args, flags, ...context }) {
     if ((args.model === undefined) === (flags.network === undefined)) {
@@ -90,10 +115,12 @@ export const trainCommand = defineCommand({
     const data = asOneDomain(dataset);
     const onEpoch = (report: EpochReport): void => note(describeEpoch(report, flags.epochs));
     const result = await train(opened.model, data, {
-      ...{ ...opened, seed, signal, onProgress, onEpoch, ...threadsOf(context), onSkipped: createSkipNotes(note) },
+      ...{ ...opened, seed, signal, onProgress, onEpoch, ...runtimeOf(context), onSkipped: createSkipNotes(note) },
+      tune: tuneSettingsOf(flags, context),
       ...{ epochs: flags.epochs, optimizer: flags.optimizer, smoothing: flags.smoothing },
       ...(flags.lr !== undefined && { learningRate: flags.lr }),
       ...(flags.weightDecay !== undefined && { weightDecay: flags.weightDecay }),
+      ...trainedPart(opened.model, flags),
       augment: { flip: flags.flip, shift: flags.shift },
       validation: await openValidation(flags, context, reading),
       onCheckpoint: (bytes) => writeFileAtomic(checkpoint, bytes),
@@ -110,7 +137,7 @@ export const trainCommand = defineCommand({
       metrics: { accuracy, loss, validationAccuracy },
     };
     const model = stampModel(result.model, origin, context.env);
-    await publishModel(flags.output, model, { ...opened, ...threadsOf(context), probe: data });
+    await publishModel(flags.output, model, { ...opened, ...runtimeOf(context), probe: data });
     await rm(checkpoint, { force: true });
     const skipped = Math.max(0, ...result.epochs.map(({ training }) => training.skipped));
     return {
@@ -127,6 +154,16 @@ export const trainCommand = defineCommand({
     };
   },
 });
+
+/** Which parameters train, and which rows of them. */
+function trainedPart(model: Model, { last, filters }: TrainFlags): Pick<TrainingOptions, "parameters" | "rows"> {
+  if (last === undefined && filters === undefined) return {};
+  const prepared = prepareModel(model);
+  const trained = last === undefined ? parametersOf(prepared) : lastLayersOf(prepared, last);
+  if (filters === undefined) return { parameters: trained.map(({ name }) => name) };
+  const weights = trained.flatMap(({ name, role }) => (role === "weight" ? [name] : []));
+  return { parameters: weights, rows: largestRows(prepared, filters, weights) };
+}
 
 /** Throws: `config.invalid` unless the size is that of a square. */
 function sideOf({ size = [32] }: TrainFlags): { width: number; height: number } {
@@ -181,13 +218,16 @@ function optionsOf({
   smoothing,
   flip,
   shift,
+  last,
+  filters,
 }: TrainFlags): unknown {
-  return { network, width, epochs, batch, learningRate: lr, optimizer, weightDecay, smoothing, flip, shift };
+  const learning = { epochs, batch, learningRate: lr, optimizer, weightDecay, smoothing };
+  return { network, width, ...learning, flip, shift, last, filters };
 }
 
-const summarizeEpoch = ({ epoch, loss, training, validation, refused, seconds }: EpochReport) => ({
+const summarizeEpoch = ({ epoch, loss, training, validation, refused, cacheHits, seconds }: EpochReport) => ({
   ...{ epoch, loss, accuracy: accuracyOf(training) },
-  ...{ validationAccuracy: validation ? accuracyOf(validation) : null, refused, seconds },
+  ...{ validationAccuracy: validation ? accuracyOf(validation) : null, refused, cacheHits, seconds },
 });
 
 type EpochSummary = ReturnType<typeof summarizeEpoch>;

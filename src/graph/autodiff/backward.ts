@@ -11,6 +11,7 @@ import {
 import { ancestorsOf, attributesOf, type Graph, type Node, type TensorType } from "../ir/index.js";
 import {
   catalog,
+  type Choose,
   type Emitter,
   findGradientObstacle,
   findOpType,
@@ -22,14 +23,20 @@ import {
   type Thunk,
   type Val,
 } from "../ops/index.js";
+import type { Rows } from "./rows.js";
+import { type Call, createTake, followRows, narrow } from "./rows-narrow.js";
 
 export interface BackwardOptions {
   /** Name of a scalar value of the graph. */
   readonly loss: string;
   /** Names of the values to differentiate by; inner values are allowed. */
   readonly wrt: readonly string[];
+  /** Of these values only the gradient at some rows is wanted: it has the shape of the rows, and costs no more than they. */
+  readonly rows?: ReadonlyMap<string, Rows> | undefined;
   /** Writes the gradient nodes; it must know the names of the graph as taken. */
   readonly emit: Emitter;
+  /** Picks among formulations of a convolution's gradients; default: the built-in rules. */
+  readonly choose?: Choose | undefined;
 }
 
 /**
@@ -42,12 +49,14 @@ export interface BackwardOptions {
  * without one, `shape.unknown` when a type on a path is not static.
  * Source: Baur & Strassen 1983; Griewank & Walther 2008, §3.2.
  */
-export function backward(graph: Graph, { loss, wrt, emit }: BackwardOptions): Map<string, Val> {
-  const scope = new Scope(graph, emit);
+export function backward(graph: Graph, { loss, wrt, rows, emit, choose }: BackwardOptions): Map<string, Val> {
+  const scope = new Scope(graph, emit, choose);
   const active = findActive(graph, wrt, scope);
   const contributions = new Map<string, Val[]>();
   const gradients = new Map<string, Val>();
   const wanted = new Set(wrt);
+  const partial = followRows(graph, rows ?? new Map(), (name) => scope.value(name).dims);
+  const take = createTake(emit);
   /** The finished gradient of a value: all its readers stand behind it and have been visited. */
   const finish = (name: string): Val | undefined => {
     const parts = contributions.get(name);
@@ -55,6 +64,24 @@ export function backward(graph: Graph, { loss, wrt, emit }: BackwardOptions): Ma
     const total = parts.length <= 2 ? parts.reduce((a, b) => emit.add(a, b)) : emit.node("Sum", parts)[0];
     if (wanted.has(name)) gradients.set(name, total);
     return total;
+  };
+  const callOf = (node: Node, dOutputs: Call["dOutputs"]): Call => {
+    const [inputs, outputs] = [node.inputs, node.outputs].map((names) => names.map((name) => scope.find(name)));
+    const carried = partial.has(node.outputs[0]!) ? partial.get(node.inputs[0]!) : undefined;
+    return {
+      node,
+      inputs: carried ? inputs!.with(0, take(inputs![0]!, carried)) : inputs!,
+      outputs: outputs!,
+      dOutputs,
+    };
+  };
+  const gradientAt = (call: Call, index: number, thunk: Thunk): Val => {
+    const wantedRows = partial.has(call.node.outputs[0]!) ? undefined : partial.get(call.node.inputs[index]!);
+    if (!wantedRows) return gradientOf(call, index, thunk, emit);
+    const part = narrow(call, index, wantedRows, take);
+    return part
+      ? gradientOf(part, index, thunksOf(part, scope)[index]!, emit)
+      : take(gradientOf(call, index, thunk, emit), wantedRows);
   };
 
   const target = scope.value(loss);
@@ -67,11 +94,12 @@ export function backward(graph: Graph, { loss, wrt, emit }: BackwardOptions): Ma
   for (const node of [...graph.nodes].reverse()) {
     const dOutputs = node.outputs.map((name) => (active.has(name) ? finish(name) : undefined));
     if (dOutputs.every((gradient) => gradient === undefined)) continue;
-    const thunks = thunksOf(node, dOutputs, scope, wrt);
+    checkDifferentiable(node, scope, wrt);
+    const call = callOf(node, dOutputs);
+    const thunks = thunksOf(call, scope);
     node.inputs.forEach((name, i) => {
-      if (!active.has(name)) return;
       const thunk = thunks[i];
-      if (thunk) append(contributions, name, gradientOf(node, i, thunk, scope));
+      if (active.has(name) && thunk) append(contributions, name, gradientAt(call, i, thunk));
     });
   }
   // What no node produces, inputs and parameters of the graph, was not finished on the way.
@@ -93,22 +121,22 @@ function findActive(graph: Graph, wrt: readonly string[], scope: Scope): Set<str
   return active;
 }
 
-/** What the rule of a node says about each of its inputs, by position. */
-function thunksOf(
-  node: Node,
-  dOutputs: readonly (Val | undefined)[],
-  scope: Scope,
-  wrt: readonly string[],
-): (Thunk | null)[] {
-  const type = findOpType(node);
+/** Throws: `gradient.missing` for a node without a gradient rule, or in a form for which its rule does not hold. */
+function checkDifferentiable(node: Node, { graph }: Scope, wrt: readonly string[]): void {
   const obstacle = findGradientObstacle(node);
-  if (!type || obstacle) {
-    const ancestors = ancestorsOf(scope.graph, node.inputs);
-    const reached = wrt.find((name) => ancestors.has(name));
-    const message = `gradient of "${reached}": differentiable ops up to the loss, got ${node.op} "${node.name}" (${obstacle}); train later values or replace the op`;
-    throw new LimberError("gradient.missing", message, { op: node.op, node: node.name, value: reached });
-  }
-  const named: Gradients = applyRule(type, node, dOutputs, scope);
+  if (obstacle === undefined) return;
+  const ancestors = ancestorsOf(graph, node.inputs);
+  const reached = wrt.find((name) => ancestors.has(name));
+  const message = `gradient of "${reached}": differentiable ops up to the loss, got ${node.op} "${node.name}" (${obstacle}); train later values or replace the op`;
+  throw new LimberError("gradient.missing", message, { op: node.op, node: node.name, value: reached });
+}
+
+/** What the rule of a node says about each of its inputs, by position. */
+function thunksOf(call: Call, scope: Scope): (Thunk | null)[] {
+  const { node } = call;
+  const type = findOpType(node);
+  invariant(type, `${node.op} is known`);
+  const named: Gradients = applyRule(type, call, scope);
   return catalog[type].inputs.flatMap((spec, i) => {
     const entry = named[spec.replace(/[?*]$/, "")];
     return typeof entry === "function" || !entry ? [node.inputs[i] ? (entry ?? null) : null] : entry;
@@ -119,20 +147,19 @@ type Gradients = Readonly<Record<string, Thunk | null | readonly (Thunk | null)[
 
 function applyRule<K extends OpType>(
   type: K,
-  node: Node,
-  dOutputs: readonly (Val | undefined)[],
+  { node, inputs, outputs, dOutputs }: Call,
   scope: Scope,
 ): ReturnType<GradientRule<K>> {
   const rule: GradientRule<K> | NoGradient = gradientTable[type];
   invariant(typeof rule !== "string", `${type} is on a gradient path`);
-  const values = (names: readonly string[]): (Val | undefined)[] => names.map((name) => scope.find(name));
   return rule({
     emit: scope.emit,
     node,
     attributes: attributesOf(node),
-    inputs: nameInputs<K, Val>(type, values(node.inputs)),
-    outputs: values(node.outputs),
+    inputs: nameInputs<K, Val>(type, inputs),
+    outputs,
     dOutputs,
+    choose: scope.choose,
     get dY() {
       invariant(dOutputs[0], `${type} "${node.name}" has a gradient at its first output`);
       return dOutputs[0];
@@ -141,8 +168,8 @@ function applyRule<K extends OpType>(
 }
 
 /** Runs a thunk, undoes broadcasting, and holds the rule to the type of its input. */
-function gradientOf(node: Node, index: number, thunk: Thunk, scope: Scope): Val {
-  const input = scope.value(node.inputs[index]!);
+function gradientOf({ node, inputs }: Call, index: number, thunk: Thunk, emit: Emitter): Val {
+  const input = inputs[index]!;
   const raw = thunk();
   const lead = raw.dims.length - input.dims.length;
   const fits = lead >= 0 && input.dims.every((d, i) => d === 1 || d === raw.dims[lead + i]);
@@ -151,7 +178,7 @@ function gradientOf(node: Node, index: number, thunk: Thunk, scope: Scope): Val 
     fits && raw.dtype === input.dtype,
     `gradient of ${node.op} "${node.name}", input ${index} ("${input.name}"): ${describe(input)} or broadcast from it, got ${describe(raw)}`,
   );
-  return scope.emit.unbroadcast(raw, input.dims);
+  return emit.unbroadcast(raw, input.dims);
 }
 
 /** The values of the graph as the rules see them: with static types, and with what is known to be constant. */
@@ -163,6 +190,7 @@ class Scope {
   constructor(
     readonly graph: Graph,
     readonly emit: Emitter,
+    readonly choose: Choose | undefined,
   ) {
     const border = [...graph.inputs, ...graph.outputs].map((info) => [info.name, info] as const);
     const computed = graph.nodes.flatMap((node) => {

@@ -89,6 +89,73 @@ describe.each(LOSSES)("%s", (_, loss) => {
   });
 });
 
+describe("a class per pixel", () => {
+  const [H, W] = [2, 3];
+  const pixels = random.shuffled(Array.from({ length: N * H * W }, (_, i) => i));
+  const draw = (length: number): number[] => Array.from({ length }, () => random.normal(0, 2));
+  const drawn = Float32Array.from(draw(N * K * H * W));
+  const map = tensorOf("float32", [N, K, H, W], [...drawn]);
+  /** The same numbers with every pixel as a sample. Shapes: [N, K, H, W] → [N·H·W, K]. */
+  const rowsOf = (data: ArrayLike<number>): number[] =>
+    Array.from({ length: N * H * W }, (_, pixel) => {
+      const [n, place] = [Math.floor(pixel / (H * W)), pixel % (H * W)];
+      return Array.from({ length: K }, (_, k) => data[(n * K + k) * H * W + place]!);
+    }).flat();
+  const asRows = tensorOf("float32", [N * H * W, K], rowsOf(drawn));
+  const classes = pixels.map((p) => p % K);
+
+  test.each(LOSSES)("%s is the mean over pixels, with its gradient", (_, loss) => {
+    const targetsFor = (
+      dims: readonly number[],
+      data: readonly number[],
+    ): Record<Loss["targets"], Tensor | undefined> => ({
+      none: undefined,
+      labels: tensorOf("int64", dims.toSpliced(1, 1), classes),
+      values: tensorOf("float32", dims, data),
+    });
+    const soft = drawn.map((v) => 1 / (1 + Math.exp(-v)));
+    const asMap = new LossGraph(loss, targetsFor(map.dims, [...soft])[loss.targets], map).at(map);
+    const asSamples = new LossGraph(loss, targetsFor(asRows.dims, rowsOf(soft))[loss.targets], asRows).at(asRows);
+    expect(asMap.loss).toBeCloseTo(asSamples.loss, 12);
+    const difference = rowsOf(asMap.gradient).map((g, i) => Math.abs(g - asSamples.gradient[i]!));
+    expect(Math.max(...difference)).toBeLessThan(1e-12);
+  });
+
+  test.each([0, 0.1])(
+    "places with the ignored label count neither in the loss nor in the mean (smoothing %d)",
+    (smoothing) => {
+      const ignored = (p: number): boolean => p % 3 === 0;
+      const labels = tensorOf(
+        "int64",
+        [N, H, W],
+        classes.map((k, p) => (ignored(p) ? 255 : k)),
+      );
+      const { loss, gradient } = new LossGraph(crossEntropy({ smoothing, ignoredLabel: 255 }), labels, map).at(map);
+      const kept = classes.flatMap((_, p) => (ignored(p) ? [] : [p]));
+      const rows = kept.flatMap((p) => [...rowsOf(drawn).slice(p * K, (p + 1) * K)]);
+      const rest = tensorOf("float32", [kept.length, K], rows);
+      const restLabels = tensorOf(
+        "int64",
+        [kept.length],
+        kept.map((p) => classes[p]!),
+      );
+      const expected = new LossGraph(crossEntropy({ smoothing }), restLabels, rest).at(rest);
+      expect(loss).toBeCloseTo(expected.loss, 12);
+      const byPixel = rowsOf(gradient);
+      const found = kept.flatMap((p) => byPixel.slice(p * K, (p + 1) * K));
+      expect(Math.max(...found.map((g, i) => Math.abs(g - expected.gradient[i]!)))).toBeLessThan(1e-12);
+      expect(byPixel.filter((g, i) => ignored(Math.floor(i / K)) && g !== 0)).toEqual([]);
+    },
+  );
+
+  test("where no place counts the loss and its gradient are zero", () => {
+    const nothing = tensorOf("int64", [N], [7, 7, 7]);
+    const { loss, gradient } = new LossGraph(crossEntropy({ ignoredLabel: 7 }), nothing).at(logits);
+    expect(Math.abs(loss)).toBe(0);
+    expect(gradient.every((g) => g === 0)).toBe(true);
+  });
+});
+
 describe("losses by hand", () => {
   const at = (loss: Loss, dims: readonly number[], output: readonly number[], targets?: Tensor): number => {
     const tensor = tensorOf("float64", dims, output);

@@ -1,12 +1,12 @@
 import { attr } from "../ir/index.js";
 import type { Emitter, Val } from "../ops/index.js";
 
-/** What a loss compares the output with: nothing, class indices (int64 [N]) or an array shaped like the output. */
+/** What a loss compares the output with: nothing, class indices (int64, the output's shape without axis 1) or an array shaped like the output. */
 export type Targets = "none" | "labels" | "values";
 
 export interface LossContext {
   readonly emit: Emitter;
-  /** The model's output. Shapes: [N, K] for classification. */
+  /** The model's output, classes on axis 1. Shapes: [N, K] for classification, [N, K, H, W] for segmentation. */
   readonly output: Val;
   /** Present unless `targets` is "none". */
   readonly targets: Val | undefined;
@@ -16,13 +16,14 @@ export interface LossContext {
 export interface Loss {
   readonly name: string;
   readonly targets: Targets;
+  /** The label of places that do not count, if there is one; it need not be a class. */
+  readonly ignoredLabel?: number;
   build(context: LossContext): Val;
 }
 
-/** -Σ_k q_k log p_k, mean over the batch. */
-function crossEntropyTo(emit: Emitter, q: Val, logits: Val): Val {
-  const perSample = emit.reduceSum(emit.mul(q, emit.logSoftmax(logits, 1)), [1]);
-  return emit.neg(emit.meanAll(perSample));
+/** Σ_k q_k log p_k for each sample, or each pixel. Shapes: [N, K, …] → [N, …]. */
+function logLikelihoods(emit: Emitter, q: Val, logits: Val): Val {
+  return emit.reduceSum(emit.mul(q, emit.logSoftmax(logits, 1)), [1]);
 }
 
 function oneHot(emit: Emitter, labels: Val, like: Val, off: number, on: number): Val {
@@ -33,32 +34,42 @@ function oneHot(emit: Emitter, labels: Val, like: Val, off: number, on: number):
   return emit.node("OneHot", [labels, emit.ints([like.dims[1]!]), values], { axis: attr.int(1) })[0];
 }
 
+/** Mean over the places whose label counts; 0 where none does. Differs: `torch.nn.CrossEntropyLoss` gives NaN for none. */
+function meanCounted(emit: Emitter, values: Val, labels: Val, ignored: number): Val {
+  const counts = emit.cast(emit.node("Not", [emit.equal(labels, emit.ints([ignored]))])[0], values.dtype);
+  return emit.div(emit.sumAll(emit.mul(values, counts)), emit.max(emit.sumAll(counts), 1));
+}
+
 /**
- * Cross-entropy against class indices, with label smoothing ε: q = (1-ε)·onehot + ε/K.
+ * Cross-entropy against class indices, with label smoothing ε: q = (1-ε)·onehot + ε/K; the mean over samples and pixels.
+ * Shapes: output [N, K] with labels [N], or a class per pixel: [N, K, H, W] with [N, H, W].
  * Source: Szegedy et al. 2016, arXiv:1512.00567, §7; the same numbers as `torch.nn.CrossEntropyLoss`.
  */
-export const crossEntropy = (options: { smoothing?: number } = {}): Loss => ({
+export const crossEntropy = (options: { smoothing?: number; ignoredLabel?: number } = {}): Loss => ({
   name: "cross-entropy",
   targets: "labels",
+  ...(options.ignoredLabel !== undefined && { ignoredLabel: options.ignoredLabel }),
   build({ emit, output, targets }) {
     const floor = (options.smoothing ?? 0) / output.dims[1]!;
     const q = oneHot(emit, targets!, output, floor, 1 - (options.smoothing ?? 0) + floor);
-    return crossEntropyTo(emit, q, output);
+    const each = logLikelihoods(emit, q, output);
+    const { ignoredLabel } = options;
+    return emit.neg(ignoredLabel === undefined ? emit.meanAll(each) : meanCounted(emit, each, targets!, ignoredLabel));
   },
 });
 
-/** Cross-entropy against a distribution per sample, such as a teacher's probabilities. Shapes: targets [N, K]. */
+/** Cross-entropy against a distribution per sample or pixel, such as a teacher's probabilities. Shapes: targets as the output. */
 export const softCrossEntropy: Loss = {
   name: "soft-cross-entropy",
   targets: "values",
-  build: ({ emit, output, targets }) => crossEntropyTo(emit, targets!, output),
+  build: ({ emit, output, targets }) => emit.neg(emit.meanAll(logLikelihoods(emit, targets!, output))),
 };
 
 /** Mean entropy of the predictions, -Σ p log p. Source: Tent, Wang et al. 2021, §3. */
 export const entropy: Loss = {
   name: "entropy",
   targets: "none",
-  build: ({ emit, output }) => crossEntropyTo(emit, emit.softmax(output, 1), output),
+  build: ({ emit, output }) => emit.neg(emit.meanAll(logLikelihoods(emit, emit.softmax(output, 1), output))),
 };
 
 /**
@@ -73,7 +84,8 @@ export const informationMaximisation = (options: { epsilon?: number } = {}): Los
       emit.reduceSum(emit.mul(p, emit.log(emit.add(p, options.epsilon ?? 1e-5))), [axis]);
     const p = emit.softmax(output, 1);
     const each = emit.meanAll(negativeEntropy(p, 1));
-    return emit.sub(negativeEntropy(emit.reduceMean(p, [0]), 0), each);
+    const places = p.dims.flatMap((_, i) => (i === 1 ? [] : [i]));
+    return emit.sub(negativeEntropy(emit.reduceMean(p, places), 0), each);
   },
 });
 

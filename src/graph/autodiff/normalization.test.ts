@@ -154,7 +154,7 @@ describe("two normalizations that share their scale and bias", () => {
   const step = buildStep(inferShapes(network(2)), { statistics: { sourceWeight: 0, variance: "unbiased" }, train });
   const feeds = new Map<string, Tensor>([
     ...step.state.map(({ input, initial }) => [input, initial] as const),
-    [step.inputs.image.name, images],
+    [step.inputs.data[0]!.name, images],
     [step.inputs.targets!.name, tensorOf("int64", [N], [0, 1, 0])],
     [step.inputs.learningRate!, tensorOf("float32", [], [0.1])],
     [step.inputs.statisticsMomentum!, tensorOf("float32", [], [0.1])],

@@ -1,5 +1,5 @@
 import { invariant, LimberError } from "../../base/index.js";
-import { attr, attributesOf, type Graph, type Node } from "../ir/index.js";
+import { attr, attributesOf, descendantsOf, type Graph, type Node } from "../ir/index.js";
 import { type Emitter, type Val } from "../ops/index.js";
 
 /**
@@ -12,6 +12,19 @@ export interface BatchStatistics {
   readonly sourceWeight: number;
   /** Which variance of the batch is mixed or tracked; a pure batch normalizes by the biased one always. */
   readonly variance: "unbiased" | "biased";
+  /**
+   * Which layers: every one (default), or those that a trained parameter reaches. Frozen layers in front then keep the
+   * stored statistics, as frozen modules in evaluation mode do, and their activations do not change from step to step.
+   */
+  readonly layers?: "all" | "trained";
+}
+
+/** The normalizations that use statistics of the batch when `trained` are the initializers that train. */
+export function findBatchNormalized(graph: Graph, statistics: Statistics, trained: readonly string[]): Set<Node> {
+  if (statistics === "fixed") return new Set();
+  const reached = descendantsOf(graph, trained);
+  const isWanted = (node: Node): boolean => statistics.layers !== "trained" || reached.has(node.outputs[0]!);
+  return new Set(graph.nodes.filter((n) => n.op === "BatchNormalization" && n.inputs.length === 5 && isWanted(n)));
 }
 
 /** The statistics that one normalization used in this step. Shapes: [C]. */
@@ -23,7 +36,7 @@ export interface UsedStatistics {
 }
 
 /**
- * Rewrites every inference BatchNormalization to the wanted statistics, outputs keeping their names.
+ * Rewrites inference BatchNormalizations (`findBatchNormalized`) to the wanted statistics, outputs keeping their names.
  *
  * p = 0 becomes the training form of the op; other p compute the target statistics in the graph, then normalize with the
  * mixture, so that gradients flow through both.
@@ -33,12 +46,13 @@ export interface UsedStatistics {
 export function normalizeWithBatch(
   graph: Graph,
   options: BatchStatistics,
+  chosen: ReadonlySet<Node>,
   emit: Emitter,
   track: Track,
 ): { graph: Graph; statistics: UsedStatistics[] } {
   const statistics: UsedStatistics[] = [];
   const nodes = graph.nodes.flatMap((node) => {
-    if (node.op !== "BatchNormalization" || node.inputs.length !== 5) return [node];
+    if (!chosen.has(node)) return [node];
     const rewritten = rewrite(graph, node, options, emit, track);
     statistics.push(rewritten.statistics);
     return [...rewritten.before, rewritten.node, ...rewritten.after];

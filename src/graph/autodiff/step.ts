@@ -1,12 +1,15 @@
-import { invariant, isFloat, LimberError, scalar, type Tensor, tensor, zeros } from "../../base/index.js";
-import { attr, type Graph, type Model, type ValueInfo } from "../ir/index.js";
-import { Emitter, type Val } from "../ops/index.js";
-import { sweepDead } from "../passes/index.js";
+import { invariant, isFloat, LimberError, scalar, type Tensor, zeros } from "../../base/index.js";
+import { attr, type Graph, type Model, type Node, type ValueInfo } from "../ir/index.js";
+import { type Choose, Emitter, type Val } from "../ops/index.js";
+import { foldConstants, sweepDead } from "../passes/index.js";
 import { backward } from "./backward.js";
 import type { Loss, Targets } from "./losses.js";
-import { multiplySmallMaps } from "./small-maps.js";
-import { normalizeWithBatch, type Statistics, type Track } from "./normalization.js";
+import { formulateConvolutions } from "./forward.js";
+import { findBatchNormalized, normalizeWithBatch, type Statistics, type Track } from "./normalization.js";
 import type { Optimizer } from "./optimizers.js";
+import { assembleRows } from "./rows-assemble.js";
+import { checkRows, formatRows, outputAxisOf, type Rows, takeRows } from "./rows.js";
+import { exposeSaved } from "./saved.js";
 
 /** One tensor that goes into the step and comes out changed. */
 export interface StateSlot {
@@ -16,6 +19,8 @@ export interface StateSlot {
   readonly role: "parameter" | "statistic" | "optimizer" | "counter";
   /** For parameters and statistics: the initializer of the model that the slot continues. */
   readonly initializer?: string;
+  /** For parameters that train in part: where the rows of the slot belong in the initializer. */
+  readonly rows?: Rows;
   readonly initial: Tensor;
 }
 
@@ -25,8 +30,13 @@ export interface Step {
   readonly state: readonly StateSlot[];
   readonly batch: number;
   readonly targets: Targets;
+  /** What the update starts from: the gradients as they are before clipping. */
+  readonly gradients: readonly string[];
+  /** The label of places that the loss does not count. */
+  readonly ignoredLabel?: number;
   readonly inputs: {
-    readonly image: ValueInfo;
+    /** The image; or, in a step that starts later (`modelFrom`), the values that it starts from. */
+    readonly data: readonly ValueInfo[];
     readonly targets?: ValueInfo;
     /** Scalar float inputs. */
     readonly learningRate?: string;
@@ -45,6 +55,8 @@ export interface Step {
 export interface StepOptions {
   readonly statistics: Statistics;
   readonly train?: TrainOptions;
+  /** Picks among the formulations of trained convolutions; default: rules that suit most machines. */
+  readonly choose?: Choose | undefined;
 }
 
 export interface TrainOptions {
@@ -56,8 +68,11 @@ export interface TrainOptions {
   readonly clipNorm?: number;
   /** Factors on the learning rate by parameter. */
   readonly scale?: ReadonlyMap<string, number>;
-  /** One 0 or 1 per output channel (first axis) by parameter: rows with 0 keep their bytes. */
-  readonly mask?: ReadonlyMap<string, readonly number[]>;
+  /**
+   * Which output channels of a parameter train, where not all do: the others stay constant to the byte, and only the
+   * gradient, state and update of these are computed. `leadingRows(model, 0.2)` gives the first 20 % of every weight.
+   */
+  readonly rows?: ReadonlyMap<string, readonly number[]> | undefined;
 }
 
 /**
@@ -68,39 +83,46 @@ export interface TrainOptions {
  */
 export function buildStep(model: Model, options: StepOptions): Step {
   const builder = new StepBuilder(model);
-  builder.normalize(options.statistics);
-  if (options.train) builder.train(options.train);
-  return builder.finish(options.train?.loss.targets ?? "none");
+  builder.normalize(options.statistics, options.train?.parameters ?? []);
+  if (options.train) builder.train(options.train, options.choose);
+  return builder.finish(options.train?.loss);
+}
+
+/** A parameter as the step changes it: all of it, or the rows that train. */
+interface Trained {
+  readonly parameter: Val;
+  readonly initial: Tensor;
+  readonly rows?: Rows;
 }
 
 class StepBuilder {
   private graph: Graph;
   private readonly emit: Emitter;
   private readonly state: StateSlot[] = [];
-  private readonly image: ValueInfo;
+  /** Puts parameters of which only rows train together; runs before all else, and gradients stop there. */
+  private readonly assembly: Node[] = [];
+  private readonly data: readonly ValueInfo[];
   private readonly prediction: ValueInfo;
-  private inputs: Omit<Step["inputs"], "image"> = {};
+  private inputs: Omit<Step["inputs"], "data"> = {};
   private outputs: Omit<Step["outputs"], "prediction"> = {};
+  private gradients: readonly string[] = [];
 
   constructor(private readonly model: Model) {
-    this.graph = model.graph;
-    const data = model.graph.inputs.filter((v) => !model.graph.initializers.has(v.name));
-    if (data.length !== 1) {
-      throw new LimberError(
-        "config.invalid",
-        `model: one image input, got ${data.length} (${data.map((v) => v.name).join(", ")})`,
-      );
-    }
-    this.image = data[0]!;
+    // Exporters compute sizes at run time; with the batch bound they are constants. Weights stay apart, by their names.
+    const weights = [...model.graph.initializers].flatMap(([name, { dtype }]) => (isFloat(dtype) ? [name] : []));
+    this.graph = foldConstants(model, weights).graph;
+    this.data = model.graph.inputs.filter((v) => !model.graph.initializers.has(v.name));
     this.prediction = model.graph.outputs[0]!;
-    const names = model.graph.nodes.flatMap((node) => [node.name, ...node.outputs]);
+    const nodes = model.graph.nodes.flatMap((node) => [node.name, ...node.outputs]);
+    const names = [...nodes, ...model.graph.initializers.keys(), ...this.data.map(({ name }) => name)];
     const opset = model.opsets.get("") ?? 0;
-    this.emit = new Emitter(opset, [...names, ...model.graph.initializers.keys(), this.image.name], "step/");
+    this.emit = new Emitter(opset, names, "step/");
   }
 
   /** Chooses the statistics and, where they come from the batch, tracks those that were used. */
-  normalize(statistics: Statistics): void {
+  normalize(statistics: Statistics, trained: readonly string[]): void {
     if (statistics === "fixed") return;
+    const chosen = findBatchNormalized(this.graph, statistics, trained);
     const initials = new Map<string, readonly [string, Tensor]>();
     const track: Track = (name) => {
       const initial = this.graph.initializers.get(name);
@@ -110,7 +132,7 @@ class StepBuilder {
       initials.set(tracked.name, [name, initial]);
       return tracked;
     };
-    const rewritten = normalizeWithBatch(this.graph, statistics, this.emit, track);
+    const rewritten = normalizeWithBatch(this.graph, statistics, chosen, this.emit, track);
     this.graph = { ...rewritten.graph, inputs: this.graph.inputs };
     if (initials.size === 0) return;
     const momentum = this.input("statistics_momentum", scalar("float32", 0));
@@ -122,25 +144,27 @@ class StepBuilder {
         const before = tracked[kind];
         const next = emit.add(before, emit.mul(emit.sub(used[kind], before), momentum));
         const [name, initial] = initials.get(before.name)!;
-        this.slot("statistic", before, next, initial, name);
+        this.slot("statistic", before, next, initial, { initializer: name });
       }
     }
     this.graph = { ...this.graph, nodes: [...this.graph.nodes, ...this.emit.drain()] };
   }
 
-  train({ loss, optimizer, parameters, clipNorm, scale, mask }: TrainOptions): void {
+  train({ loss, optimizer, parameters, clipNorm, scale, rows }: TrainOptions, choose: Choose | undefined): void {
     const { emit } = this;
-    const initial = new Map(parameters.map((name) => [name, this.parameter(name)]));
-    this.graph = multiplySmallMaps(this.graph, new Set(parameters), emit);
+    const trained = new Map(parameters.map((name) => [name, this.parameter(name, rows?.get(name))]));
+    const partial = new Map([...trained].flatMap(([name, part]) => (part.rows ? [[name, part.rows] as const] : [])));
+    const asGiven = exposeSaved(this.graph, parameters, emit);
+    this.graph = formulateConvolutions(asGiven, new Set(parameters), emit, choose);
     const output = this.value(this.prediction.name);
     const targets = this.targets(loss.targets, output);
     const lossValue = loss.build({ emit, output, targets });
     const full: Graph = {
       ...this.graph,
-      nodes: [...this.graph.nodes, ...emit.nodes],
+      nodes: [...asGiven.nodes, ...emit.nodes],
       types: new Map([...this.graph.types, ...emit.types]),
     };
-    const found = backward(full, { loss: lossValue.name, wrt: parameters, emit });
+    const found = backward(full, { loss: lossValue.name, wrt: parameters, rows: partial, emit, choose });
     const gradients = new Map(
       parameters.flatMap((name) => {
         const g = found.get(name);
@@ -152,25 +176,27 @@ class StepBuilder {
         parameters,
       });
     }
+    for (const [name, { parameter, initial }] of trained)
+      if (!gradients.has(name)) this.freeze(parameter.name, initial);
     const squares = [...gradients.values()].map((g) => emit.node("ReduceSumSquare", [g], { keepdims: attr.int(0) })[0]);
     const norm = emit.sqrt(squares.length === 1 ? squares[0]! : emit.node("Sum", squares)[0]);
     this.outputs = { loss: lossValue.name, gradientNorm: norm.name };
+    this.gradients = [...gradients.values()].map(({ name }) => name);
     const clip =
       clipNorm === undefined ? undefined : emit.min(emit.div(emit.scalar(clipNorm, norm), emit.add(norm, 1e-6)), 1);
     const learningRate = this.input("learning_rate", scalar("float32", 0));
     this.inputs = { ...this.inputs, learningRate: learningRate.name };
     const stepCount = this.count(learningRate);
     for (const [name, raw] of gradients) {
-      const parameter = this.value(name);
+      const { parameter, initial, rows: part } = trained.get(name)!;
       const gradient = clip ? emit.mul(raw, clip) : raw;
       const start = new Map(optimizer.buffers.map((kind) => [kind, zeros(parameter.dtype, parameter.dims)]));
       const buffers = Object.fromEntries([...start].map(([kind, t]) => [kind, this.input(`${name}:${kind}`, t)]));
       const factor = scale?.get(name) ?? 1;
       const rate = factor === 1 ? learningRate : emit.mul(learningRate, factor);
       const update = optimizer.update({ emit, parameter, gradient, buffers, learningRate: rate, stepCount });
-      const rows = mask?.get(name);
-      const delta = rows ? emit.mul(update.delta, this.rowMask(name, rows, parameter)) : update.delta;
-      this.slot("parameter", parameter, emit.add(parameter, delta), initial.get(name)!, name);
+      const owner = part ? { initializer: name, rows: part } : { initializer: name };
+      this.slot("parameter", parameter, emit.add(parameter, update.delta), initial, owner);
       for (const [kind, t] of start) this.slot("optimizer", buffers[kind]!, update.buffers[kind]!, t);
     }
   }
@@ -183,34 +209,44 @@ class StepBuilder {
     return after;
   }
 
-  private rowMask(name: string, rows: readonly number[], parameter: Val): Val {
-    if (rows.length !== parameter.dims[0]) {
-      throw new LimberError("config.invalid", `mask of "${name}": ${parameter.dims[0]} rows, got ${rows.length}`);
-    }
-    const dims = [rows.length, ...parameter.dims.slice(1).map(() => 1)];
-    return this.emit.tensor(tensor("float32", dims, Float32Array.from(rows)), "mask");
-  }
-
-  /** Moves an initializer to the inputs and gives its value at the start. */
-  private parameter(name: string): Tensor {
-    const value = this.graph.initializers.get(name);
-    if (!value || !isFloat(value.dtype)) {
-      throw new LimberError(
-        "config.invalid",
-        `parameter "${name}": a float initializer of the model, got ${value?.dtype ?? "none"}`,
-      );
-    }
+  /** Moves an initializer, or the rows of it that train, to the inputs. */
+  private parameter(name: string, indices: readonly number[] | undefined): Trained {
     const initializers = new Map(this.graph.initializers);
+    const whole = this.model.graph.initializers.get(name);
+    if (!whole || !isFloat(whole.dtype)) {
+      const message = `parameter "${name}": a float initializer of the model, got ${whole?.dtype ?? "none"}`;
+      throw new LimberError("config.invalid", message);
+    }
+    const rows = indices && partOf(this.graph, name, whole, indices);
     initializers.delete(name);
     const inputs = this.graph.inputs.filter((v) => v.name !== name);
-    this.graph = { ...this.graph, initializers, inputs: [...inputs, { name, dtype: value.dtype, dims: value.dims }] };
-    return value;
+    this.graph = { ...this.graph, initializers, inputs };
+    if (!rows) {
+      this.graph = { ...this.graph, inputs: [...inputs, { name, dtype: whole.dtype, dims: whole.dims }] };
+      return { parameter: this.emit.value(name, whole), initial: whole };
+    }
+    const initial = takeRows(whole, rows);
+    // Named after its rows, so that a checkpoint of others does not fit.
+    const parameter = this.input(`${name}:rows ${formatRows(rows)}`, initial);
+    const assembly = assembleRows(name, whole, rows, parameter.name, (base) => this.emit.freshName(base));
+    for (const [key, value] of assembly.initializers) initializers.set(key, value);
+    this.assembly.push(...assembly.nodes);
+    this.graph = { ...this.graph, types: new Map([...this.graph.types, ...assembly.types]) };
+    return { parameter, initial, rows };
+  }
+
+  /** Moves a parameter that the loss does not depend on, such as those of another output, back to the constants. */
+  private freeze(name: string, value: Tensor): void {
+    const inputs = this.graph.inputs.filter((v) => v.name !== name);
+    this.graph = { ...this.graph, inputs, initializers: new Map([...this.graph.initializers, [name, value]]) };
   }
 
   private targets(kind: Targets, output: Val): Val | undefined {
     if (kind === "none") return undefined;
     const info: ValueInfo =
-      kind === "labels" ? { name: "labels", dtype: "int64", dims: [output.dims[0]!] } : { ...output, name: "targets" };
+      kind === "labels"
+        ? { name: "labels", dtype: "int64", dims: output.dims.toSpliced(1, 1) }
+        : { ...output, name: "targets" };
     const name = this.emit.freshName(info.name);
     this.graph = { ...this.graph, inputs: [...this.graph.inputs, { ...info, name }] };
     this.inputs = { ...this.inputs, targets: { ...info, name } };
@@ -223,8 +259,13 @@ class StepBuilder {
     return this.emit.value(name, like);
   }
 
-  private slot(role: StateSlot["role"], before: Val, after: Val, initial: Tensor, initializer?: string): void {
-    const owner = initializer === undefined ? {} : { initializer };
+  private slot(
+    role: StateSlot["role"],
+    before: Val,
+    after: Val,
+    initial: Tensor,
+    owner: Pick<StateSlot, "initializer" | "rows"> = {},
+  ): void {
     this.state.push({ input: before.name, output: after.name, role, initial, ...owner });
   }
 
@@ -237,7 +278,7 @@ class StepBuilder {
     return this.emit.value(name, type);
   }
 
-  finish(targets: Targets): Step {
+  finish(loss: Loss | undefined): Step {
     const types = new Map([...this.graph.types, ...this.emit.types]);
     const names = [this.prediction.name, ...Object.values(this.outputs), ...this.state.map((s) => s.output)];
     const outputs = names.map((name): ValueInfo => {
@@ -247,20 +288,29 @@ class StepBuilder {
     const graph: Graph = {
       ...this.graph,
       name: "training_step",
-      nodes: [...this.graph.nodes, ...this.emit.nodes],
+      nodes: [...this.assembly, ...this.graph.nodes, ...this.emit.nodes],
       outputs,
       types,
     };
     const opsets = new Map([...this.model.opsets, ["com.microsoft", 1] as const]);
-    const batch = this.image.dims?.[0];
+    const batch = this.data[0]?.dims?.[0];
     invariant(typeof batch === "number", "the batch is bound before a step is built");
     return {
       model: sweepDead({ ...this.model, graph, opsets }),
       state: this.state,
       batch,
-      targets,
-      inputs: { image: this.image, ...this.inputs },
+      targets: loss?.targets ?? "none",
+      gradients: this.gradients,
+      ...(loss?.ignoredLabel !== undefined && { ignoredLabel: loss.ignoredLabel }),
+      inputs: { data: this.data, ...this.inputs },
       outputs: { prediction: this.prediction.name, ...this.outputs },
     };
   }
+}
+
+/** Undefined when all rows of the parameter train. Throws: `config.invalid`. */
+function partOf(graph: Graph, name: string, whole: Tensor, indices: readonly number[]): Rows | undefined {
+  const rows = { axis: outputAxisOf(graph, name), indices: [...indices].sort((a, b) => a - b) };
+  checkRows(name, rows, whole);
+  return indices.length === whole.dims[rows.axis] ? undefined : rows;
 }

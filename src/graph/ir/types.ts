@@ -84,6 +84,15 @@ export interface Model {
 /** The domain of the standard ONNX operators; files may also spell it `ai.onnx`. */
 export const STANDARD_DOMAIN = "";
 
+/** What a model that Limber writes itself says about itself. */
+export const OWN_HEADER: Omit<Model, "graph"> = {
+  opsets: new Map([[STANDARD_DOMAIN, 17]]),
+  irVersion: 8,
+  producerName: "limber",
+  producerVersion: "",
+  metadata: new Map(),
+};
+
 /** Element types by their TensorProto.DataType number. */
 export const DTYPE_CODES = {
   float32: 1,

@@ -1,5 +1,5 @@
-import { type FloatTensor, Random, sizeOf, type Tensor } from "../../base/index.js";
-import { attr, type Model } from "../ir/index.js";
+import { type FloatTensor, LimberError, Random, sizeOf, type Tensor } from "../../base/index.js";
+import { attr, type Model, OWN_HEADER } from "../ir/index.js";
 import { Emitter, type Val } from "../ops/index.js";
 
 export interface NetworkOptions {
@@ -9,6 +9,14 @@ export interface NetworkOptions {
   /** Multiplies every channel count. */
   readonly width?: number;
   readonly seed?: number;
+}
+
+interface ConvOptions {
+  readonly stride?: number;
+  readonly groups?: number;
+  readonly bias?: boolean;
+  /** Default: half of the kernel, so that stride 1 keeps the size. */
+  readonly pad?: number;
 }
 
 /** Channels at a width multiplier: a multiple of 8, never more than 10 % below the exact product. Source: MobileNetV2's reference code. */
@@ -21,7 +29,8 @@ export function scaleChannels(channels: number, width: number): number {
 /** Writes untrained networks layer by layer, He-initialised from a seed, as ordinary ONNX models with a free batch axis. */
 export class NetworkBuilder {
   readonly input: Val;
-  private readonly emit: Emitter;
+  /** For layers that hold no parameters. A batch axis in a Reshape is written as 0, "as it is". */
+  readonly emit = new Emitter(17, ["input"]);
   private readonly initializers = new Map<string, Tensor>();
   private readonly random: Random;
 
@@ -30,18 +39,24 @@ export class NetworkBuilder {
     private readonly options: NetworkOptions,
   ) {
     const { imageSize } = options;
-    this.emit = new Emitter(17, ["input"]);
     this.input = this.emit.value("input", { dtype: "float32", dims: [1, 3, imageSize, imageSize] });
     this.random = new Random(options.seed ?? 0).fork(name);
   }
 
-  /** Convolution padded so that stride 1 keeps the size. */
-  conv(name: string, x: Val, outputs: number, kernel: number, { stride = 1, groups = 1, bias = false } = {}): Val {
+  /** Throws: `config.invalid` when the network halves or cuts the image in a way that its side does not allow. */
+  checkImageSize(multiple: number): void {
+    const { imageSize } = this.options;
+    if (imageSize % multiple === 0) return;
+    const message = `${this.name}: an image side that is a multiple of ${multiple}, got ${imageSize}; choose another size`;
+    throw new LimberError("config.invalid", message, { imageSize, multiple });
+  }
+
+  conv(name: string, x: Val, outputs: number, kernel: number, options: ConvOptions = {}): Val {
+    const { stride = 1, groups = 1, bias = false, pad = Math.floor(kernel / 2) } = options;
     const dims = [outputs, x.dims[1]! / groups, kernel, kernel];
     const fanOut = (outputs / groups) * kernel * kernel;
     const inputs = [x, this.normal(`${name}.weight`, dims, Math.sqrt(2 / fanOut))];
     if (bias) inputs.push(this.fill(`${name}.bias`, outputs, 0));
-    const pad = Math.floor(kernel / 2);
     const attributes = {
       group: attr.int(groups),
       kernel_shape: attr.ints([kernel, kernel]),
@@ -49,6 +64,22 @@ export class NetworkBuilder {
       strides: attr.ints([stride, stride]),
     };
     return this.emit.node("Conv", inputs, attributes, { name })[0];
+  }
+
+  /** Transposed convolution whose windows meet without overlap: the image grows by `factor`. */
+  upConv(name: string, x: Val, outputs: number, factor: number): Val {
+    const dims = [x.dims[1]!, outputs, factor, factor];
+    const weight = this.normal(`${name}.weight`, dims, Math.sqrt(2 / x.dims[1]!));
+    const window = attr.ints([factor, factor]);
+    const inputs = [x, weight, this.fill(`${name}.bias`, outputs, 0)];
+    return this.emit.node("ConvTranspose", inputs, { kernel_shape: window, strides: window }, { name })[0];
+  }
+
+  /** Linear layer over the last axis. Shapes: […, I] → […, O], weight [I, O]. */
+  linear(name: string, x: Val, outputs: number): Val {
+    const inputs = x.dims.at(-1)!;
+    const product = this.emit.matMul(x, this.uniform(`${name}.weight`, [inputs, outputs], inputs));
+    return this.emit.add(product, this.fill(`${name}.bias`, outputs, 0));
   }
 
   norm(name: string, x: Val): Val {
@@ -63,6 +94,14 @@ export class NetworkBuilder {
     return this.emit.node("BatchNormalization", [x, ...inputs], { epsilon: attr.float(1e-5) }, { name })[0];
   }
 
+  /** Normalization over the last axis. */
+  layerNorm(name: string, x: Val): Val {
+    const size = x.dims.at(-1)!;
+    const inputs = [x, this.fill(`${name}.weight`, size, 1), this.fill(`${name}.bias`, size, 0)];
+    const attributes = { axis: attr.int(-1), epsilon: attr.float(1e-6) };
+    return this.emit.node("LayerNormalization", inputs, attributes, { name })[0];
+  }
+
   relu(x: Val): Val {
     return this.emit.relu(x);
   }
@@ -71,27 +110,52 @@ export class NetworkBuilder {
     return this.emit.node("Clip", [x, this.emit.scalar(0, x), this.emit.scalar(6, x)])[0];
   }
 
+  hardSwish(x: Val): Val {
+    return this.emit.node("HardSwish", [x])[0];
+  }
+
+  /** x · Φ(x), as exporters write it before opset 20. */
+  gelu(x: Val): Val {
+    const { emit } = this;
+    const [erf] = emit.node("Erf", [emit.div(x, Math.SQRT2)]);
+    return emit.mul(emit.mul(x, emit.add(erf, 1)), 0.5);
+  }
+
   add(a: Val, b: Val): Val {
     return this.emit.add(a, b);
   }
 
-  maxPool2(x: Val): Val {
-    return this.emit.node("MaxPool", [x], { kernel_shape: attr.ints([2, 2]), strides: attr.ints([2, 2]) })[0];
+  maxPool(x: Val, kernel: number, { pad = 0, ceil = false } = {}): Val {
+    const attributes = {
+      ceil_mode: attr.int(ceil ? 1 : 0),
+      kernel_shape: attr.ints([kernel, kernel]),
+      pads: attr.ints([pad, pad, pad, pad]),
+      strides: attr.ints([2, 2]),
+    };
+    return this.emit.node("MaxPool", [x], attributes)[0];
   }
 
-  /** Global average pooling, one linear layer, and the finished model. */
-  classify(name: string, x: Val): Model {
+  averagePool2(x: Val): Val {
+    return this.emit.node("AveragePool", [x], { kernel_shape: attr.ints([2, 2]), strides: attr.ints([2, 2]) })[0];
+  }
+
+  /** Mean over the image. Shapes: [N, C, H, W] → [N, C]. */
+  pooled(x: Val): Val {
     const pooled = x.dims[2] === 1 ? x : this.emit.node("GlobalAveragePool", [x])[0];
-    const [flat] = this.emit.node("Flatten", [pooled]);
-    const { classes } = this.options;
-    const bound = 1 / Math.sqrt(flat.dims[1]!);
-    const weight = this.parameter(`${name}.weight`, [classes, flat.dims[1]!], () => this.random.uniform(-bound, bound));
-    const bias = this.fill(`${name}.bias`, classes, 0);
-    const [logits] = this.emit.node("Gemm", [flat, weight, bias], { transB: attr.int(1) }, { name });
-    return this.finish(logits);
+    return this.emit.node("Flatten", [pooled])[0];
   }
 
-  private finish(logits: Val): Model {
+  /** One linear layer as head, and the finished model; a map is averaged first. Shapes: x [N, C] or [N, C, H, W]. */
+  classify(name: string, x: Val): Model {
+    const flat = x.dims.length === 4 ? this.pooled(x) : x;
+    const { classes } = this.options;
+    const weight = this.uniform(`${name}.weight`, [classes, flat.dims[1]!], flat.dims[1]!);
+    const bias = this.fill(`${name}.bias`, classes, 0);
+    return this.finish(this.emit.node("Gemm", [flat, weight, bias], { transB: attr.int(1) }, { name })[0]);
+  }
+
+  /** The model whose output is the value written last. */
+  finish(logits: Val): Model {
     const free = ({ name, dtype, dims }: Val) => ({ name, dtype, dims: ["batch", ...dims.slice(1)] });
     const last = this.emit.nodes.at(-1)!;
     const nodes = [...this.emit.nodes.slice(0, -1), { ...last, outputs: ["logits"] }];
@@ -104,20 +168,22 @@ export class NetworkBuilder {
         initializers: this.initializers,
         types: new Map(),
       },
-      opsets: new Map([["", 17]]),
-      irVersion: 8,
-      producerName: "limber",
-      producerVersion: "",
-      metadata: new Map(),
+      ...OWN_HEADER,
     };
   }
 
-  private normal(name: string, dims: readonly number[], deviation: number): Val {
+  normal(name: string, dims: readonly number[], deviation: number): Val {
     return this.parameter(name, dims, () => this.random.normal(0, deviation));
   }
 
-  private fill(name: string, length: number, value: number): Val {
+  fill(name: string, length: number, value: number): Val {
     return this.parameter(name, [length], () => value);
+  }
+
+  /** As `torch.nn.Linear` starts: uniform in ±1/√fanIn. */
+  private uniform(name: string, dims: readonly number[], fanIn: number): Val {
+    const bound = 1 / Math.sqrt(fanIn);
+    return this.parameter(name, dims, () => this.random.uniform(-bound, bound));
   }
 
   private parameter(name: string, dims: readonly number[], draw: () => number): Val {

@@ -1,48 +1,131 @@
-import type { Model } from "../ir/index.js";
+import { attr, type Model } from "../ir/index.js";
 import type { Val } from "../ops/index.js";
 import { NetworkBuilder, type NetworkOptions, scaleChannels } from "./builder.js";
 
-/** Expansion, channels, repeats, stride of the first: table 2 of the paper. */
-const STAGES = [
-  [1, 16, 1, 1],
-  [6, 24, 2, 2],
-  [6, 32, 3, 2],
-  [6, 64, 4, 2],
-  [6, 96, 3, 1],
-  [6, 160, 3, 2],
-  [6, 320, 1, 1],
-] as const;
+type Activation = "relu" | "relu6" | "hardSwish";
 
-/**
- * MobileNetV2: expand (1×1), depthwise (3×3), project (1×1, linear), shortcut where the shape stays.
- * Source: Sandler et al. 2018, arXiv:1801.04381. Differs: no dropout; the last 1280 channels shrink with the width.
- */
-export function mobileNetV2(options: NetworkOptions): Model {
-  const build = new NetworkBuilder("mobilenetv2", options);
-  const width = options.width ?? 1;
-  const layer = (
-    path: string,
-    x: Val,
-    outputs: number,
-    kernel: number,
-    extra: { stride?: number; groups?: number } = {},
-  ): Val => build.relu6(build.norm(`${path}.1`, build.conv(`${path}.0`, x, outputs, kernel, extra)));
+interface Layer {
+  readonly stride?: number;
+  readonly groups?: number;
+}
 
-  const block = (path: string, x: Val, outputs: number, stride: number, expansion: number): Val => {
-    const hidden = x.dims[1]! * expansion;
+interface Block {
+  readonly outputs: number;
+  /** Channels between expansion and projection; as many as come in: no expansion. */
+  readonly hidden: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly activation: Activation;
+  /** Channels inside of the squeeze-and-excitation; absent: none. */
+  readonly squeezed?: number;
+}
+
+/** The layers that the MobileNets share, each a convolution with norm. */
+class MobileBuilder extends NetworkBuilder {
+  layer(path: string, x: Val, outputs: number, kernel: number, activation: Activation, extra: Layer = {}): Val {
+    return this[activation](this.norm(`${path}.1`, this.conv(`${path}.0`, x, outputs, kernel, extra)));
+  }
+
+  /** Inverted residual: expand (1×1), depthwise, squeeze-and-excitation, project (1×1, linear), shortcut where the shape stays. */
+  block(path: string, x: Val, { outputs, hidden, kernel, stride, activation, squeezed }: Block): Val {
     let [y, index] = [x, 0];
-    if (expansion !== 1) y = layer(`${path}.layers.${index++}`, y, hidden, 1);
-    y = layer(`${path}.layers.${index++}`, y, hidden, 3, { stride, groups: hidden });
-    y = build.norm(`${path}.layers.${index + 1}`, build.conv(`${path}.layers.${index}`, y, outputs, 1));
-    return stride === 1 && x.dims[1] === outputs ? build.add(x, y) : y;
-  };
+    if (hidden !== x.dims[1]) y = this.layer(`${path}.layers.${index++}`, y, hidden, 1, activation);
+    y = this.layer(`${path}.layers.${index++}`, y, hidden, kernel, activation, { stride, groups: hidden });
+    if (squeezed !== undefined) y = this.excite(`${path}.layers.${index++}`, y, squeezed);
+    y = this.norm(`${path}.layers.${index + 1}`, this.conv(`${path}.layers.${index}`, y, outputs, 1));
+    return stride === 1 && x.dims[1] === outputs ? this.add(x, y) : y;
+  }
 
-  let x = layer("stem", build.input, scaleChannels(32, width), 3, { stride: 2 });
+  /** Channels weighted by what the whole image holds of each. Source: Hu et al. 2018, arXiv:1709.01507. */
+  private excite(path: string, x: Val, squeezed: number): Val {
+    const { emit } = this;
+    const [pooled] = emit.node("GlobalAveragePool", [x]);
+    const inner = this.relu(this.conv(`${path}.reduce`, pooled, squeezed, 1, { bias: true }));
+    const outer = this.conv(`${path}.expand`, inner, x.dims[1]!, 1, { bias: true });
+    return emit.mul(x, emit.node("HardSigmoid", [outer], { alpha: attr.float(1 / 6), beta: attr.float(0.5) })[0]);
+  }
+}
+
+/** Expansion, channels, repeats, stride of the first, kernel. */
+type Stage = readonly [number, number, number, number, number];
+
+function residuals(name: string, stages: readonly Stage[], options: NetworkOptions): Model {
+  const build = new MobileBuilder(name, options);
+  const width = options.width ?? 1;
+  let x = build.layer("stem", build.input, scaleChannels(32, width), 3, "relu6", { stride: 2 });
   let index = 0;
-  for (const [expansion, channels, repeats, stride] of STAGES) {
+  for (const [expansion, channels, repeats, first, kernel] of stages) {
     for (let i = 0; i < repeats; i++) {
-      x = block(`blocks.${index++}`, x, scaleChannels(channels, width), i === 0 ? stride : 1, expansion);
+      const [outputs, hidden, stride] = [scaleChannels(channels, width), x.dims[1]! * expansion, i === 0 ? first : 1];
+      x = build.block(`blocks.${index++}`, x, { outputs, hidden, kernel, stride, activation: "relu6" });
     }
   }
-  return build.classify("classifier", layer("head", x, scaleChannels(1280, width), 1));
+  return build.classify("classifier", build.layer("head", x, scaleChannels(1280, width), 1, "relu6"));
+}
+
+/**
+ * MobileNetV2. Source: Sandler et al. 2018, arXiv:1801.04381, table 2.
+ * Differs: no dropout; the last 1280 channels shrink with the width.
+ */
+export const mobileNetV2 = (options: NetworkOptions): Model =>
+  residuals(
+    "mobilenetv2",
+    [
+      [1, 16, 1, 1, 3],
+      [6, 24, 2, 2, 3],
+      [6, 32, 3, 2, 3],
+      [6, 64, 4, 2, 3],
+      [6, 96, 3, 1, 3],
+      [6, 160, 3, 2, 3],
+      [6, 320, 1, 1, 3],
+    ],
+    options,
+  );
+
+/**
+ * EfficientNet-Lite0: B0 without squeeze-and-excitation, ReLU6 for SiLU.
+ * Source: Tan & Le 2019, arXiv:1905.11946, table 1. Differs: no dropout; padding is symmetric; the last 1280 channels scale.
+ */
+export const efficientNetLite0 = (options: NetworkOptions): Model =>
+  residuals(
+    "efficientnet_lite0",
+    [
+      [1, 16, 1, 1, 3],
+      [6, 24, 2, 2, 3],
+      [6, 40, 2, 2, 5],
+      [6, 80, 3, 2, 3],
+      [6, 112, 3, 1, 5],
+      [6, 192, 4, 2, 5],
+      [6, 320, 1, 1, 3],
+    ],
+    options,
+  );
+
+/** Kernel, expanded channels, channels, squeeze-and-excitation, activation, stride: table 2 of the paper. */
+const SMALL = [
+  [3, 16, 16, true, "relu", 2],
+  [3, 72, 24, false, "relu", 2],
+  [3, 88, 24, false, "relu", 1],
+  [5, 96, 40, true, "hardSwish", 2],
+  [5, 240, 40, true, "hardSwish", 1],
+  [5, 240, 40, true, "hardSwish", 1],
+  [5, 120, 48, true, "hardSwish", 1],
+  [5, 144, 48, true, "hardSwish", 1],
+  [5, 288, 96, true, "hardSwish", 2],
+  [5, 576, 96, true, "hardSwish", 1],
+  [5, 576, 96, true, "hardSwish", 1],
+] as const;
+
+/** MobileNetV3-Small. Source: Howard et al. 2019, arXiv:1905.02244. Differs: no dropout; the last 1024 channels scale. */
+export function mobileNetV3(options: NetworkOptions): Model {
+  const build = new MobileBuilder("mobilenetv3", options);
+  const scaled = (channels: number): number => scaleChannels(channels, options.width ?? 1);
+  let x = build.layer("stem", build.input, scaled(16), 3, "hardSwish", { stride: 2 });
+  SMALL.forEach(([kernel, expanded, channels, excited, activation, stride], i) => {
+    const hidden = scaled(expanded);
+    const squeezed = excited ? { squeezed: scaleChannels(hidden, 0.25) } : {};
+    x = build.block(`blocks.${i}`, x, { outputs: scaled(channels), hidden, kernel, stride, activation, ...squeezed });
+  });
+  const features = build.pooled(build.layer("head", x, scaled(576), 1, "hardSwish"));
+  return build.classify("classifier", build.hardSwish(build.linear("hidden", features, scaled(1024))));
 }

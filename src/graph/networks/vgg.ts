@@ -18,7 +18,7 @@ export function vgg11(options: NetworkOptions): Model {
       x = build.relu(build.norm(`features.${index + 1}`, convolved));
       index += 3;
     }
-    x = build.maxPool2(x);
+    x = build.maxPool(x, 2);
     index += 1;
   }
   return build.classify("classifier", x);

@@ -10,6 +10,7 @@ import {
   type TensorInit,
   valueProto,
 } from "../../../test/helpers/proto.js";
+import { tensorOf } from "../../base/index.js";
 import { type Attribute, type Model, parseModel, printModel } from "../ir/index.js";
 import { readModel, writeModel } from "./index.js";
 
@@ -28,6 +29,13 @@ const carryAttribute = (attribute: AttributeInit) => {
   );
   return { read: model.graph.nodes[0]!.attributes.a!, written: proto.graph!.node[0]!.attribute[0]! };
 };
+/** Adds a sparse matrix [2, 3] of the values 7 and 8 to x. */
+const sparseGraph = (indices: TensorInit) => ({
+  node: [{ opType: "Add", input: ["x", "w"], output: ["y"] }],
+  sparseInitializer: [
+    { values: { name: "w", dims: [2n], dataType: DataType.FLOAT, floatData: [7, 8] }, indices, dims: [2n, 3n] },
+  ],
+});
 const carryTensor = (tensor: TensorInit) => {
   const { model, proto } = carry(onnxBytes({ initializer: [{ name: "w", ...tensor }] }));
   return { read: model.graph.initializers.get("w")!, written: proto.graph!.initializer[0]! };
@@ -120,6 +128,29 @@ describe("what Limber does not compute with is carried through", () => {
     expect(proto.functions[0]!.name).toBe("f");
     expect(proto).toMatchObject({ domain: "org.example", modelVersion: 5n, docString: "a model" });
     expect(model).toMatchObject({ domain: "org.example", modelVersion: 5, graph: { docString: "a graph" } });
+  });
+
+  test("whole numbers that no double holds stay as they are; the largest means the end", () => {
+    const odd = 2n ** 53n + 1n;
+    const int = carryAttribute({ type: AttributeKind.INT, i: odd });
+    expect([int.read.kind, int.written.i]).toEqual(["opaque", odd]);
+    const ints = carryAttribute({ type: AttributeKind.INTS, ints: [1n, odd] });
+    expect([ints.read.kind, ints.written.ints]).toEqual(["opaque", [1n, odd]]);
+    const end = carryAttribute({ type: AttributeKind.INT, i: 2n ** 63n - 1n });
+    expect([end.read, end.written.i]).toEqual([{ kind: "int", value: 2 ** 63 }, 2n ** 63n - 1n]);
+  });
+
+  test.each([
+    ["counted through the tensor", [2n], [1n, 5n]],
+    ["by axis", [2n, 2n], [0n, 1n, 1n, 2n]],
+  ])("sparse weights that a node reads become dense, indices %s", (_, dims, int64Data) => {
+    const { model } = carry(onnxBytes(sparseGraph({ dims, dataType: DataType.INT64, int64Data })));
+    expect(model.graph.initializers.get("w")).toEqual(tensorOf("float32", [2, 3], [0, 7, 0, 0, 0, 8]));
+  });
+
+  test("sparse weights with indices outside of the tensor are damage", () => {
+    const bytes = onnxBytes(sparseGraph({ dims: [2n], dataType: DataType.INT64, int64Data: [1n, 6n] }));
+    expect(() => readModel(bytes)).toThrow(expect.objectContaining({ code: "model.malformed" }));
   });
 
   test("symbolic, unknown and missing shapes", () => {

@@ -10,6 +10,7 @@ import {
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
+  type SparseTensorProto,
   type StringStringEntryProto,
   type ValueInfoProto,
 } from "onnx-buf";
@@ -29,7 +30,7 @@ import {
   type ValueInfo,
 } from "../ir/index.js";
 import { checkLimit, DEFAULT_LIMITS, type ReadLimits } from "./limits.js";
-import { type ExternalData, readDType, readTensor, type TensorReader } from "./tensor.js";
+import { type ExternalData, readDType, readSparseTensor, readTensor, type TensorReader } from "./tensor.js";
 
 export interface ReadOptions {
   readonly limits?: Partial<ReadLimits>;
@@ -134,15 +135,20 @@ class Reader implements TensorReader {
     this.nodeCount += proto.node.length;
     checkLimit("model nodes", "nodes", this.limits, this.nodeCount);
     const nodes = proto.node.map((node) => this.node(node, depth));
+    // Sparse weights that a node reads become dense ones; the others are carried as they are.
+    const read = namesRead(proto);
+    const isRead = ({ values }: SparseTensorProto): boolean => read.has(values?.name ?? "");
+    const sparse = proto.sparseInitializer.filter(isRead);
+    const carried = proto.sparseInitializer.filter((tensor) => !isRead(tensor));
     return {
       name: proto.name,
       inputs: proto.input.map((value) => this.border(value)),
       outputs: proto.output.map((value) => this.border(value)),
       nodes: sortTopologically(nodes),
-      initializers: mapOf(
-        `initializers of graph "${proto.name}"`,
-        proto.initializer.map((t) => [t.name, readTensor(t, `initializer "${t.name}"`, this)]),
-      ),
+      initializers: mapOf(`initializers of graph "${proto.name}"`, [
+        ...proto.initializer.map((t) => [t.name, readTensor(t, `initializer "${t.name}"`, this)] as const),
+        ...sparse.map((t) => [t.values!.name, readSparseTensor(t, `initializer "${t.values!.name}"`, this)] as const),
+      ]),
       types: new Map(
         proto.valueInfo.flatMap((value) => {
           const type = readType(value);
@@ -150,7 +156,11 @@ class Reader implements TensorReader {
         }),
       ),
       ...docOf(proto.docString),
-      ...opaqueOf(GraphProtoSchema, proto, GRAPH_FIELDS),
+      ...opaqueOf(
+        GraphProtoSchema,
+        Object.assign(create(GraphProtoSchema), proto, { sparseInitializer: carried }),
+        GRAPH_FIELDS,
+      ),
     };
   }
 
@@ -189,6 +199,7 @@ class Reader implements TensorReader {
       case Kind.FLOAT:
         return { kind: "float", value: shortestFloat(proto.f) };
       case Kind.INT:
+        if (!isExact(proto.i)) break;
         return { kind: "int", value: Number(proto.i) };
       case Kind.STRING: {
         const value = findText(proto.s);
@@ -198,6 +209,7 @@ class Reader implements TensorReader {
       case Kind.FLOATS:
         return { kind: "floats", value: proto.floats.map(shortestFloat) };
       case Kind.INTS:
+        if (!proto.ints.every(isExact)) break;
         return { kind: "ints", value: proto.ints.map(Number) };
       case Kind.STRINGS: {
         const value = proto.strings.flatMap((bytes) => findText(bytes) ?? []);
@@ -222,6 +234,15 @@ class Reader implements TensorReader {
     return { kind: "opaque", value: toBinary(AttributeProtoSchema, clone(AttributeProtoSchema, proto)) };
   }
 }
+
+/** Whether a double holds a whole number; the largest, "to the end", is written back as it was. Others are carried unread. */
+const isExact = (value: bigint): boolean => BigInt(Number(value)) === value || value === 2n ** 63n - 1n;
+
+/** Values that the nodes of a graph read, those of nested graphs included. */
+const namesRead = ({ node }: GraphProto): Set<string> =>
+  new Set(
+    node.flatMap(({ input, attribute }) => [...input, ...attribute.flatMap(({ g }) => (g ? [...namesRead(g)] : []))]),
+  );
 
 /** The kind of an attribute; old exporters leave `type` empty, then the one filled field tells. */
 function kindOf(proto: AttributeProto): Kind {

@@ -1,5 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { type TensorProto, TensorProto_DataLocation, TensorProto_DataType, TensorProtoSchema } from "onnx-buf";
+import {
+  type SparseTensorProto,
+  type TensorProto,
+  TensorProto_DataLocation,
+  TensorProto_DataType,
+  TensorProtoSchema,
+} from "onnx-buf";
 import {
   bytesOf,
   bytesPerElement,
@@ -11,6 +17,7 @@ import {
   type NumericArray,
   sizeOf,
   type Tensor,
+  toNumbers,
 } from "../../base/index.js";
 import { DTYPE_CODES, findDType } from "../ir/index.js";
 import { checkLimit, type ReadLimits } from "./limits.js";
@@ -50,6 +57,36 @@ export function readTensor(proto: TensorProto, subject: string, { limits, extern
   }
   if (proto.rawData.length > 0) return { dtype, dims, data: decodeRaw(dtype, count, proto.rawData, subject) };
   return { dtype, dims, data: decodeLists(proto, dtype, count, subject) };
+}
+
+/** A sparse tensor as a dense one. Indices count the whole tensor, [n], or each axis, [n, rank]. Throws: as `readTensor`. */
+export function readSparseTensor(proto: SparseTensorProto, subject: string, reader: TensorReader): Tensor {
+  const { values, indices } = proto;
+  if (!values || !indices) throw malformed(subject, "values and indices", "none");
+  const given = readTensor(values, subject, reader);
+  const places = toNumbers(readTensor(indices, `indices of ${subject}`, reader));
+  const dims = proto.dims.map(Number);
+  checkLimit(`${subject} rank`, "rank", reader.limits, dims.length);
+  if (dims.some((d) => d < 0)) throw malformed(subject, "dims of 0 or more", formatShape(dims));
+  checkLimit(
+    `${subject} ${formatShape(dims)}`,
+    "tensorBytes",
+    reader.limits,
+    sizeOf(dims) * bytesPerElement(given.dtype),
+  );
+  const width = indices.dims.length === 2 ? dims.length : 1;
+  if (places.length !== given.data.length * width)
+    throw malformed(subject, `${given.data.length * width} indices`, places.length);
+  const dense: Tensor = { dtype: given.dtype, dims, data: createArray(given.dtype, sizeOf(dims)) };
+  const [from, to, size] = [bytesOf(given), bytesOf(dense), bytesPerElement(given.dtype)];
+  for (let i = 0; i < given.data.length; i++) {
+    const path = places.slice(i * width, (i + 1) * width);
+    const place = width === 1 ? path[0]! : path.reduce((offset, index, axis) => offset * dims[axis]! + index, 0);
+    if (!(place >= 0 && place < dense.data.length))
+      throw malformed(subject, `indices below ${dense.data.length}`, place);
+    to.set(from.subarray(i * size, (i + 1) * size), place * size);
+  }
+  return dense;
 }
 
 function readExternal(

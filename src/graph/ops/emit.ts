@@ -1,4 +1,13 @@
-import { type DType, formatShape, int64s, invariant, LimberError, sameShape, type Tensor } from "../../base/index.js";
+import {
+  type DType,
+  formatShape,
+  int64s,
+  invariant,
+  LimberError,
+  sameShape,
+  type Tensor,
+  tensorOf,
+} from "../../base/index.js";
 import {
   attr,
   type Attributes,
@@ -108,7 +117,7 @@ export class Emitter {
 
   /** A scalar constant of the element type of `like`; equal ones are shared. */
   scalar(value: Scalar, like: Pick<Val, "dtype">): Val {
-    return this.constant(`${like.dtype}:${value}`, () => {
+    return this.shared(`${like.dtype}:${value}`, () => {
       const [constant] = this.node("Constant", [], { value_float: attr.float(value) }, { name: "scalar" });
       return like.dtype === "float32" ? constant : this.cast(constant, like.dtype);
     });
@@ -116,7 +125,7 @@ export class Emitter {
 
   /** A list of whole numbers (shapes, axes, starts); equal ones are shared. */
   ints(values: readonly number[]): Val {
-    return this.constant(`ints:${values.join(",")}`, () => {
+    return this.shared(`ints:${values.join(",")}`, () => {
       const [constant] = this.node("Constant", [], { value_ints: attr.ints(values) }, { name: "ints" });
       this.known.set(constant.name, int64s(values));
       return constant;
@@ -130,7 +139,8 @@ export class Emitter {
     return constant;
   }
 
-  private constant(key: string, create: () => Val): Val {
+  /** A constant that is written at its first use only. */
+  shared(key: string, create: () => Val): Val {
     const existing = this.constants.get(key);
     if (existing) return existing;
     const created = create();
@@ -184,6 +194,9 @@ export class Emitter {
     return this.node("FusedMatMul", [a, b], attributes, { domain: "com.microsoft" })[0];
   }
 
+  einsum = (equation: string, operands: readonly Val[]): Val =>
+    this.one("Einsum", operands, { equation: attr.string(equation) });
+
   cast(a: Val, dtype: DType): Val {
     return a.dtype === dtype ? a : this.one("Cast", [a], { to: attr.int(DTYPE_CODES[dtype]) });
   }
@@ -198,6 +211,17 @@ export class Emitter {
 
   expand(a: Val, dims: readonly number[]): Val {
     return sameShape(a.dims, dims) ? a : this.one("Expand", [a, this.ints(dims)]);
+  }
+
+  /** Each element `times` over along each axis. Shapes: [d…] → [d · times…]. */
+  repeat(a: Val, times: readonly number[]): Val {
+    if (times.every((count) => count === 1)) return a;
+    const scales = this.tensor(tensorOf("float32", [times.length], times), "scales");
+    return this.one("Resize", [a, undefined, scales], {
+      mode: attr.string("nearest"),
+      coordinate_transformation_mode: attr.string("asymmetric"),
+      nearest_mode: attr.string("floor"),
+    });
   }
 
   concat(parts: readonly Val[], axis: number): Val {

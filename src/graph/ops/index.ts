@@ -1,11 +1,17 @@
 export * from "./catalog.js";
 export * from "./cost/index.js";
+export * from "./einsum.js";
 export * from "./emit.js";
 export * from "./geometry.js";
 export * from "./gradient/index.js";
 export * from "./gradient/rule.js";
+export { savedOutputs } from "./gradient/saved.js";
 export * from "./kernel/index.js";
 export * from "./rule.js";
 export { shapeTable } from "./shape/index.js";
 export * from "./shape/infer.js";
-export { exchange, offsetsOf } from "./gradient/conv/window.js";
+export * from "./gradient/conv/decision.js";
+export { channelTable } from "./channels/index.js";
+export * from "./channels/labels.js";
+export { regroup } from "./channels/regroup.js";
+export * from "./channels/rule.js";

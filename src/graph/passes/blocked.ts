@@ -4,6 +4,9 @@ import { Emitter } from "../ops/index.js";
 /** ONNX Runtime's own operators on channel-blocked tensors, [N, C/b, H, W, b] in memory; only its CPU provider has them. */
 export const BLOCKED_DOMAIN = "com.microsoft.nchwc";
 
+/** The runtime fills the last block with zeros, of channels that come in fours. */
+const CHANNEL_STEP = 4;
+
 /** Wider kernels than this cost more to reorder than the blocked convolution saves (measured at 128 and 256 channels). */
 const WIDEST_DENSE = 128;
 
@@ -51,7 +54,8 @@ class Blocking {
     const image = this.blocked(node.inputs[0]!, x, before);
     const kernel =
       form === "dense" ? this.denseKernel(node.inputs[1]!, w, before) : this.blocked(node.inputs[1]!, w, before);
-    const attributes = { ...node.attributes, kernel_shape: attr.ints(w.slice(2)) };
+    const group = form === "dense" ? 1 : this.filled(w[0]);
+    const attributes = { ...node.attributes, group: attr.int(group), kernel_shape: attr.ints(w.slice(2)) };
     const result = this.names.freshName(`${node.outputs[0]!}:blocked`);
     const inputs = [image, kernel, ...node.inputs.slice(2)];
     const convolution = { ...node, domain: BLOCKED_DOMAIN, inputs, outputs: [result], attributes };
@@ -59,13 +63,17 @@ class Blocking {
     return [...before, convolution, plain];
   }
 
-  /** Which convolutions are rewritten: channels that fill blocks, and a kernel that is not constant. */
+  private filled(channels: number): number {
+    return Math.ceil(channels / this.block) * this.block;
+  }
+
+  /** Which convolutions are rewritten: channels that fill blocks or, depthwise, may be padded to; and a kernel that is not constant. */
   private formOf(node: Node, x: Dims, w: Dims): "depthwise" | "dense" | undefined {
     if (this.graph.initializers.has(node.inputs[1]!)) return undefined;
     const group = attributesOf(node).int("group", 1);
+    if (group === x[1] && w[0] === group && w[1] === 1) return x[1] % CHANNEL_STEP === 0 ? "depthwise" : undefined;
     const filled = [x[1], w[0]].every((channels) => channels % this.block === 0);
     if (!filled) return undefined;
-    if (group === x[1] && w[0] === group && w[1] === 1) return "depthwise";
     const isSmall = w[0] <= WIDEST_DENSE && w[1] <= WIDEST_DENSE;
     return group === 1 && w[2] * w[3] > 1 && isSmall ? "dense" : undefined;
   }
@@ -87,7 +95,7 @@ class Blocking {
   private blocked(name: string, dims: Dims, nodes: Node[]): string {
     const root = this.rootOf(name, dims);
     const rootDims = this.dimsOf(root)!;
-    const isKernel = rootDims[1] % this.block !== 0; // [C, 1, K, K]: channels stand first
+    const isKernel = rootDims[1] === 1; // [C, 1, K, K]: channels stand first
     const imageDims: Dims = isKernel ? [1, rootDims[0] * rootDims[1], rootDims[2], rootDims[3]] : rootDims;
     let twin = this.twins.get(root);
     if (twin === undefined) {
@@ -97,7 +105,8 @@ class Blocking {
       twin = reorder.outputs[0]!;
       this.twins.set(root, twin);
     }
-    return dims.join() === imageDims.join() ? twin : this.reshape(twin, dims, nodes);
+    if (dims.join() === imageDims.join()) return twin;
+    return this.reshape(twin, isKernel ? [this.filled(dims[0]), ...dims.slice(1)] : dims, nodes);
   }
 
   private rootOf(name: string, dims: Dims): string {

@@ -3,6 +3,7 @@ import { modelOf, node } from "../../../test/helpers/graph.js";
 import { int64s, scalar, sizeOf, tensorOf, toNumbers } from "../../base/index.js";
 import { attr, type Model } from "../ir/index.js";
 import { foldConstants } from "./fold.js";
+import { parametersOf } from "./parameters.js";
 import { sweepDead } from "./sweep.js";
 
 const opsOf = (model: Model): string[] => model.graph.nodes.map(({ op }) => op);
@@ -33,6 +34,77 @@ describe("foldConstants", () => {
     expect(toNumbers(folded.graph.initializers.get("scale")!)).toEqual([2, -4]);
   });
 
+  test("a Reshape to computed sizes, one of them open, asks for that one as -1, and what comes after it is known", () => {
+    const model = modelOf({
+      inputs: { x: ["batch", 8, 3, 5] },
+      outputs: { y: ["batch", 4, 3, 5] },
+      initializers: {
+        zero: int64s([0]),
+        one: int64s([1]),
+        two: int64s([2]),
+        four: int64s([4]),
+        spatial: int64s([3, 5]),
+      },
+      nodes: [
+        node("Shape", ["x"], ["shape"]),
+        node("Gather", ["shape", "zero"], ["batch"]),
+        node("Gather", ["shape", "one"], ["channels"]),
+        node("Div", ["channels", "two"], ["half"]),
+        node("Concat", ["batch", "two", "half", "spatial"], ["halves"], { axis: attr.int(0) }),
+        node("Concat", ["batch", "channels", "spatial"], ["whole"], { axis: attr.int(0) }),
+        node("Reshape", ["x", "halves"], ["split"]),
+        node("Transpose", ["split"], ["turned"], { perm: attr.ints([0, 2, 1, 3, 4]) }),
+        node("Reshape", ["turned", "whole"], ["shuffled"]),
+        node("Shape", ["shuffled"], ["again"]),
+        node("Gather", ["again", "one"], ["all"]),
+        node("Div", ["all", "two"], ["end"]),
+        node("Slice", ["shuffled", "zero", "end", "one"], ["y"]),
+      ],
+    });
+    const folded = foldConstants(model);
+    expect(opsOf(folded)).toEqual(["Reshape", "Transpose", "Reshape", "Slice"]);
+    const targets = folded.graph.nodes.flatMap(({ op, inputs }) => (op === "Reshape" ? [inputs[1]!] : []));
+    const sizes = targets.map((name) => toNumbers(folded.graph.initializers.get(name)!));
+    expect(sizes).toEqual([
+      [-1, 2, 4, 3, 5],
+      [-1, 8, 3, 5],
+    ]);
+    expect(toNumbers(folded.graph.initializers.get("end")!)).toEqual([4]);
+    expect(foldConstants(folded)).toEqual(folded);
+  });
+
+  test("a Reshape with two open sizes stays", () => {
+    const model = modelOf({
+      inputs: { x: ["batch", "channels", 4] },
+      outputs: ["y"],
+      initializers: { first: int64s([0, 1]), two: int64s([2]) },
+      nodes: [
+        node("Shape", ["x"], ["shape"]),
+        node("Gather", ["shape", "first"], ["open"]),
+        node("Concat", ["open", "two", "two"], ["sizes"], { axis: attr.int(0) }),
+        node("Reshape", ["x", "sizes"], ["y"]),
+      ],
+    });
+    expect(opsOf(foldConstants(model))).toEqual(opsOf(model));
+  });
+
+  test("nothing follows from an initializer that is about to change", () => {
+    const model = modelOf({
+      inputs: { x: [2] },
+      outputs: ["y"],
+      initializers: { a: tensorOf("float32", [2], [1, 2]), b: tensorOf("float32", [2], [3, 4]) },
+      nodes: [
+        node("Neg", ["a"], ["c"]),
+        node("Neg", ["b"], ["d"]),
+        node("Mul", ["c", "d"], ["scale"]),
+        node("Mul", ["x", "scale"], ["y"]),
+      ],
+    });
+    const folded = foldConstants(model, ["a"]);
+    expect(opsOf(folded)).toEqual(["Neg", "Mul", "Mul"]);
+    expect([...folded.graph.initializers.keys()]).toEqual(["a", "d"]);
+  });
+
   test("a static shape is a constant, a shape with a name is not", () => {
     const shapeOf = (dims: readonly (number | string)[]): Model =>
       modelOf({
@@ -44,6 +116,25 @@ describe("foldConstants", () => {
     expect(opsOf(foldConstants(shapeOf(["N", 3])))).toEqual(["Shape", "Size", "Expand"]);
   });
 
+  test("sizes that are known are picked out of a shape with open ones, and only those are constant", () => {
+    const model = modelOf({
+      inputs: { x: ["N", 3, 8] },
+      outputs: { c: { dtype: "int64", dims: [] }, n: { dtype: "int64", dims: [] }, same: { dtype: "bool", dims: [3] } },
+      initializers: { zero: scalar("int64", 0), one: scalar("int64", 1), expected: int64s([1, 3, 8]) },
+      nodes: [
+        node("Shape", ["x"], ["s"]),
+        node("Gather", ["s", "one"], ["channels"]),
+        node("Add", ["channels", "one"], ["c"]),
+        node("Gather", ["s", "zero"], ["images"]),
+        node("Add", ["images", "one"], ["n"]),
+        node("Equal", ["s", "expected"], ["same"]),
+      ],
+    });
+    const folded = foldConstants(model);
+    expect(opsOf(folded)).toEqual(["Shape", "Add", "Gather", "Add", "Equal"]);
+    expect(toNumbers(folded.graph.initializers.get("channels")!)).toEqual([3]);
+  });
+
   test("does not blow up small constants into large ones", () => {
     const model = modelOf({
       inputs: { x: [1] },
@@ -52,6 +143,47 @@ describe("foldConstants", () => {
       nodes: [node("ConstantOfShape", ["shape"], ["large"]), node("Add", ["large", "x"], ["y"])],
     });
     expect(opsOf(foldConstants(model))).toEqual(["ConstantOfShape", "Add"]);
+  });
+
+  test("writes out a weight that a node fills, so that it can be trained", () => {
+    const model = modelOf({
+      inputs: { x: [1, 64] },
+      outputs: ["y"],
+      initializers: { shape: int64s([64, 64]) },
+      nodes: [
+        node("ConstantOfShape", ["shape"], ["w"], { value: attr.tensor(tensorOf("float32", [1], [0.5])) }),
+        node("MatMul", ["x", "w"], ["y"]),
+      ],
+    });
+    const folded = foldConstants(model);
+    expect(parametersOf(folded).map(({ name }) => name)).toEqual(["w"]);
+    expect(folded.graph.initializers.get("w")).toEqual(tensorOf("float32", [64, 64], Array(4096).fill(0.5)));
+  });
+
+  test("weights that an exporter merged by Identity become parameters of their own, over the same data", () => {
+    const bias = tensorOf("float32", [2], [1, 2]);
+    const model = modelOf({
+      inputs: { x: [2] },
+      outputs: ["y"],
+      initializers: { b: bias },
+      nodes: [node("Identity", ["b"], ["b2"]), node("Add", ["x", "b"], ["h"]), node("Add", ["h", "b2"], ["y"])],
+    });
+    const { graph } = foldConstants(model);
+    expect([...graph.initializers]).toEqual([
+      ["b", bias],
+      ["b2", bias],
+    ]);
+    expect(graph.initializers.get("b2")).toBe(bias);
+  });
+
+  test("a weight that is read in several places stays one weight, however small", () => {
+    const model = modelOf({
+      inputs: { x: [2, 2, 2] },
+      outputs: ["y"],
+      initializers: { table: tensorOf("float32", [3], [1, 2, 3]), places: tensorOf("int64", [2, 2], [0, 1, 1, 2]) },
+      nodes: [node("Gather", ["table", "places"], ["bias"]), node("Add", ["x", "bias"], ["y"])],
+    });
+    expect(parametersOf(foldConstants(model)).map(({ name }) => name)).toEqual(["table"]);
   });
 
   test("replaces a large weight that only one node rearranges, and does not copy one that others read", () => {

@@ -1,9 +1,14 @@
 export { blockConvolutions } from "./blocked.js";
 export { bindDims, type Binding } from "./bind.js";
+export { type ComposedOp, composeOps } from "./compose.js";
 export { costOf, type ModelCost, type NodeCost } from "./cost.js";
 export { foldConstants } from "./fold.js";
+export { findGradientStops, type GradientStop, trainableOf } from "./gradient-stops.js";
 export { inferShapes } from "./shapes.js";
 export { sweepDead } from "./sweep.js";
 export { NEWEST_OPSET, OLDEST_OPSET, upgradeOpset } from "./upgrade.js";
 export * from "./parameters.js";
 export { prepareModel } from "./prepare.js";
+export * from "./channels/index.js";
+export { extractModel } from "./extract.js";
+export { type Tile, tileElementwise } from "./tile.js";

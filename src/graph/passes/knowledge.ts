@@ -1,4 +1,4 @@
-import { isLimberError, sizeOf, type Tensor } from "../../base/index.js";
+import { int64s, isLimberError, sizeOf, type Tensor } from "../../base/index.js";
 import { AttributeReader, type Graph, type Model, type Node, STANDARD_DOMAIN, type TensorType } from "../ir/index.js";
 import { findOpType, inferNode, kernelTable, type OpType, type ReferenceTensor, toReference } from "../ops/index.js";
 
@@ -12,6 +12,18 @@ export const isSetting: IsWorth = (_, elements) => elements <= SETTING_ELEMENTS;
 /** Ops that read only the shape of their input: a static shape makes them constant. */
 const SHAPE_READERS: ReadonlySet<OpType> = new Set<OpType>(["Shape", "Size"]);
 
+/** Ops that only move elements: of a shape with open axes they may pick those that are known. */
+const MOVERS: ReadonlySet<OpType> = new Set<OpType>([
+  "Gather",
+  "Slice",
+  "Concat",
+  "Squeeze",
+  "Unsqueeze",
+  "Reshape",
+  "Identity",
+  "Split",
+]);
+
 /**
  * What is known about the values of a graph before it runs, collected by walking forward:
  * types from the shape rules, and values of what follows from constants alone.
@@ -19,6 +31,8 @@ const SHAPE_READERS: ReadonlySet<OpType> = new Set<OpType>(["Shape", "Size"]);
 export class Knowledge {
   readonly types = new Map<string, TensorType>();
   private readonly constants = new Map<string, Tensor>();
+  /** Whole numbers of which some are not known: NaN in their place. */
+  private readonly partial = new Map<string, ReferenceTensor>();
   /** Types as the file gives them. */
   private readonly declared: ReadonlyMap<string, TensorType>;
 
@@ -59,13 +73,23 @@ export class Knowledge {
     if (!op || !(op === "Constant" || isWorth(node, this.elementsOf(node.outputs)))) return;
     this.evaluate(op, node).forEach((value, i) => {
       const name = node.outputs[i];
-      if (name) this.constants.set(name, value);
+      if (!name) return;
+      if (isPartial(value)) this.partial.set(name, value);
+      else this.constants.set(name, value);
     });
+  }
+
+  /** The sizes that a Reshape asks for, where all but one are known: that one follows from the others. */
+  settledTarget(node: Node): Tensor | undefined {
+    const target = node.op === "Reshape" ? this.partial.get(node.inputs[1] ?? "") : undefined;
+    const isSettled = target?.data.filter(Number.isNaN).length === 1 && !target.data.some((size) => size <= 0);
+    return isSettled ? int64s(Array.from(target.data, (size) => (Number.isNaN(size) ? -1 : size))) : undefined;
   }
 
   private infer(op: OpType, node: Node): readonly (TensorType | undefined)[] {
     const inputs = node.inputs.map((name) => this.types.get(name));
-    const constant = (i: number): Tensor | undefined => this.constants.get(node.inputs[i] ?? "");
+    const constant = (i: number): Tensor | undefined =>
+      this.constants.get(node.inputs[i] ?? "") ?? (i === 1 ? this.settledTarget(node) : undefined);
     return inferNode(op, {
       node,
       attributes: new AttributeReader(node.attributes, node),
@@ -83,10 +107,16 @@ export class Knowledge {
   }
 
   private evaluate(op: OpType, node: Node): readonly Tensor[] {
-    // The tensor of a Constant is taken as it is: no detour over doubles.
+    // The tensor of a Constant, and another name for one, are taken as they are: no detour over doubles.
     const written = op === "Constant" ? node.attributes.value : undefined;
     if (written?.kind === "tensor") return [written.value];
-    const sources = node.inputs.map((name) => (SHAPE_READERS.has(op) ? this.outline(name) : this.constants.get(name)));
+    const same = op === "Identity" ? this.constants.get(node.inputs[0]!) : undefined;
+    if (same) return [same];
+    const find = (name: string): Tensor | undefined => {
+      if (SHAPE_READERS.has(op)) return this.outline(name);
+      return this.constants.get(name) ?? (MOVERS.has(op) ? this.partial.get(name) : undefined);
+    };
+    const sources = node.inputs.map(find);
     if (sources.some((source, i) => !source && node.inputs[i] !== "")) return [];
     try {
       const inputs = sources.map((source) => source && asReference(source));
@@ -102,10 +132,10 @@ export class Knowledge {
     }
   }
 
-  /** A stand-in without elements for ops that only look at the shape. */
+  /** A stand-in without elements for ops that only look at the shape; an open axis has the size NaN. */
   private outline(name: string): Tensor | undefined {
     const type = this.types.get(name);
-    const dims = staticDims(type);
+    const dims = type?.dims?.map((d) => (typeof d === "number" ? d : NaN));
     return type && dims && { dtype: type.dtype, dims, data: new Float64Array() };
   }
 }
@@ -116,6 +146,10 @@ export const opsetOf = (model: Model): number => model.opsets.get(STANDARD_DOMAI
 export function staticDims(type: TensorType | undefined): readonly number[] | undefined {
   return type?.dims?.every((d) => typeof d === "number") ? type.dims : undefined;
 }
+
+/** Whole numbers with gaps; a float may be NaN in earnest. */
+const isPartial = (value: Tensor): value is ReferenceTensor =>
+  value.dtype === "int64" && value.data instanceof Float64Array && value.data.some(Number.isNaN);
 
 const asReference = (value: Tensor): ReferenceTensor =>
   value.data instanceof Float64Array ? (value as ReferenceTensor) : toReference(value);

@@ -162,7 +162,7 @@ describe("upgradeOpset", () => {
 
   test.each([OLDEST_OPSET - 1, NEWEST_OPSET + 1])("opset %d is refused by its number", (opset) => {
     expect(() => upgradeOpset(single("Relu", {}, { opset }))).toThrow(
-      `model: opset 9 to 21, got ${opset}; export it again with opset 17`,
+      `model: opset 9 to 23, got ${opset}; export it again with opset 17`,
     );
   });
 

@@ -12,7 +12,7 @@ import { Knowledge } from "./knowledge.js";
 import { upgradeRules, type Upgrading } from "./upgrade-rules.js";
 
 export const OLDEST_OPSET = 9;
-export const NEWEST_OPSET = 21;
+export const NEWEST_OPSET = 23;
 /** What older models are brought to; newer ones are kept as they are. */
 const TARGET_OPSET = 17;
 /** The IR version that came with the target. */

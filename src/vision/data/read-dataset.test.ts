@@ -105,12 +105,26 @@ describe("folders", () => {
       /pictures in class\/ or domain\/class\//,
     );
     await expectError(
-      writeFiles(join(root, "flat"), { "a.png": png }),
+      writeFiles(join(root, "notes"), { "a.txt": "" }),
       "data.invalid",
       /Limber reads .*CIFAR-10 binary/,
     );
     await expectError(join(root, "absent"), "io.not-found", /absent.*check the path/);
     await expectError(join(root, "classes"), "limit.exceeded", /at most 1 /, { limits: { samples: 1 } });
+  });
+});
+
+describe("pictures", () => {
+  it("are read without labels when they lie right in a folder, in order of their names", async () => {
+    const folder = writeFiles(join(root, "camera"), { "b.png": png, "a.png": png, "readme.txt": "" });
+    const { name, classes, domains } = await readDataset(folder);
+    expect({ name, classes }).toEqual({ name: "camera", classes: [] });
+    const [domain] = domains;
+    expect([0, 1].map((i) => [domain!.pathOf(i), domain!.label(i)])).toEqual([
+      [join(folder, "a.png"), -1],
+      [join(folder, "b.png"), -1],
+    ]);
+    expect(await domain!.read(1)).toHaveProperty("image");
   });
 });
 

@@ -6,7 +6,7 @@ export type { Image, PixelData, Reading } from "../image/types.js";
 export interface Domain {
   readonly name: string;
   readonly samples: number;
-  /** The class of a sample, an index into `Dataset.classes`. */
+  /** The class of a sample, an index into `Dataset.classes`; -1 where nothing is labelled. */
   label(index: number): number;
   /** Reads one image. Resolves to the reason when it cannot be read; rejects only on a defect. */
   read(index: number): Promise<Reading>;
@@ -16,9 +16,13 @@ export interface Domain {
   tags?(index: number): readonly string[];
 }
 
-/** Labelled images in one or more domains that share their classes. */
+/** The label of every sample of a data set without labels. */
+export const UNLABELLED = -1;
+
+/** Images in one or more domains that share their classes. */
 export interface Dataset {
   readonly name: string;
+  /** Empty when nothing is labelled. */
   readonly classes: readonly string[];
   readonly domains: readonly Domain[];
 }

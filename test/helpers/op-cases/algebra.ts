@@ -90,3 +90,57 @@ export const lrn: CaseOf = (draw) => ({
     bias: attr.float(1.5),
   },
 });
+
+/** Before opset 21 one scale per group, then one per channel. */
+export const groupNormalization: CaseOf = (draw) => {
+  const [groups, perGroup, opset] = [draw.int(1, 3), draw.int(1, 3), draw.pick([18, 21])];
+  const channels = groups * perGroup;
+  const dims = [draw.int(1, 2), channels, ...draw.list(draw.int(1, 2), () => draw.int(3, 5))];
+  const parameter = [opset < 21 ? groups : channels];
+  return {
+    inputs: [draw.floats(dims), draw.floats(parameter), draw.floats(parameter)],
+    attributes: { epsilon: attr.float(1e-3), num_groups: attr.int(groups) },
+    opset,
+  };
+};
+
+export const meanVarianceNormalization: CaseOf = (draw) => {
+  const dims = draw.list(4, () => draw.int(3, 4));
+  return {
+    inputs: [draw.floats(dims)],
+    attributes: draw.flag() ? { axes: attr.ints(draw.pick([[2, 3], [1, 2, 3], [-1]])) } : {},
+  };
+};
+
+export const lpNormalization: CaseOf = (draw) => ({
+  inputs: [draw.floats(draw.list(3, () => draw.int(2, 4)))],
+  attributes: { axis: attr.int(draw.axis(3)), p: attr.int(draw.int(1, 2)) },
+});
+
+/** Attention, outer and inner products, sums, broadcast batches, implicit results. */
+export const einsum: CaseOf = (draw) => {
+  const [equation, ...shapes] = draw.pick([
+    ["bhid,bhjd->bhij", "bhid", "bhjd"],
+    ["bhij, bhjd -> bhid", "bhij", "bhjd"],
+    ["bchw,bkc->bkhw", "bchw", "bkc"],
+    ["i,j->ij", "i", "j"],
+    ["ij,jk", "ij", "jk"],
+    ["ij->", "ij"],
+    ["ij->j", "ij"],
+    ["bij,k->bk", "bij", "k"],
+    ["...ij,...jk->...ik", "bcij", "cjk"],
+    ["b...i,i...->...b", "bhci", "ihc"],
+    ["ab,bc,cd->ad", "ab", "bc", "cd"],
+    ["ij,ij->i", "ij", "ij"],
+  ] as const);
+  const sizes = new Map<string, number>();
+  const sizeOf = (label: string): number => {
+    const size = sizes.get(label) ?? draw.int(1, 4);
+    sizes.set(label, size);
+    return size;
+  };
+  return {
+    inputs: shapes.map((labels) => draw.floats(Array.from(labels, sizeOf))),
+    attributes: { equation: attr.string(equation) },
+  };
+};

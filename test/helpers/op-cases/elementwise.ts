@@ -68,6 +68,15 @@ export const cast: CaseOf = (draw) => {
   return { inputs: [from], attributes: { to: attr.int(DTYPE_CODES[draw.pick<keyof typeof DTYPE_CODES>(targets)]) } };
 };
 
+export const shrink: CaseOf = (draw) => ({
+  inputs: [draw.floats([4, 5])],
+  attributes: draw.flag() ? { lambd: attr.float(0.7), bias: attr.float(draw.pick([0, 0.7, -0.2])) } : {},
+});
+
+export const castLike: CaseOf = (draw) => ({
+  inputs: [draw.floats([2, 3]), draw.pick([draw.floats([1]), draw.ints([2], 0, 1), draw.bools([1])])],
+});
+
 export const dropout: CaseOf = (draw) => ({
   inputs: draw.pick([[draw.floats([3, 4])], [draw.floats([3, 4]), single(0.3), tensorOf("bool", [], [0])]]),
   outputs: draw.int(1, 2),

@@ -1,5 +1,5 @@
 import { int64s, sizeOf, tensorOf } from "../../../src/base/index.js";
-import { attr, type Attribute } from "../../../src/graph/ir/index.js";
+import { attr, type Attribute, DTYPE_CODES } from "../../../src/graph/ir/index.js";
 import { type CaseOf, type Draw, type OpCase, single } from "./draw.js";
 
 export const reshape: CaseOf = (draw) => {
@@ -204,6 +204,11 @@ export const range: CaseOf = (draw) => ({
   inputs: draw.flag()
     ? [single(draw.int(-3, 3), "int64"), single(draw.int(-9, 9), "int64"), single(draw.pick([-3, -1, 1, 2]), "int64")]
     : [single(0.5), single(4), single(0.75)],
+});
+
+export const eyeLike: CaseOf = (draw) => ({
+  inputs: [draw.floats(draw.dims(2))],
+  attributes: { k: attr.int(draw.int(-2, 2)), ...(draw.flag() && { dtype: attr.int(DTYPE_CODES.int64) }) },
 });
 
 export const oneHot: CaseOf = (draw) => {

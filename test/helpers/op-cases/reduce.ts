@@ -40,6 +40,14 @@ export const softmax: CaseOf = (draw) => {
   };
 };
 
+export const hardmax: CaseOf = (draw) => {
+  const rank = draw.int(1, 4);
+  return {
+    inputs: [draw.ints(draw.dims(rank, 6), 0, 3, "float32")],
+    attributes: draw.flag() ? { axis: attr.int(draw.axis(rank)) } : {},
+  };
+};
+
 export const cumSum: CaseOf = (draw) => {
   const rank = draw.int(1, 3);
   const attributes = { exclusive: attr.int(draw.int(0, 1)), reverse: attr.int(draw.int(0, 1)) };

@@ -1,3 +1,4 @@
+import { int64s, tensorOf } from "../../../src/base/index.js";
 import { attr, type Attribute } from "../../../src/graph/ir/index.js";
 import type { CaseOf, Draw } from "./draw.js";
 
@@ -89,3 +90,28 @@ export const averagePool: CaseOf = (draw) => {
 };
 
 export const globalPool: CaseOf = (draw) => ({ inputs: [draw.floats([2, 3, ...draw.dims(drawRank(draw))])] });
+
+const order = (draw: Draw): Attributes => (draw.flag() ? { p: attr.int(draw.int(1, 3)) } : {});
+
+export const lpPool: CaseOf = (draw) => {
+  const { attributes, dims } = pool(draw, false);
+  return { inputs: [draw.floats(dims)], attributes: { ...attributes, ...order(draw) }, opset: 18 };
+};
+
+export const globalLpPool: CaseOf = (draw) => ({ ...globalPool(draw), attributes: order(draw) });
+
+/** Indices of a 2 × 2 pool: each place at most once. */
+export const maxUnpool: CaseOf = (draw) => {
+  const [images, height, width] = [draw.int(1, 2), draw.int(1, 3), draw.int(1, 3)];
+  const full = [2 * height + draw.int(0, 1), 2 * width];
+  const places = draw.list(images * height * width, (i) => {
+    const [image, row, column] = [Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width];
+    return (image * full[0]! + 2 * row + draw.int(0, 1)) * full[1]! + 2 * column + draw.int(0, 1);
+  });
+  const dims = [images, 1, height, width];
+  const shape = full[0] === 2 * height && draw.flag() ? [] : [int64s([images, 1, ...full])];
+  return {
+    inputs: [draw.floats(dims), tensorOf("int64", dims, places), ...shape],
+    attributes: { kernel_shape: attr.ints([2, 2]), strides: attr.ints([2, 2]) },
+  };
+};

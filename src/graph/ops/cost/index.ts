@@ -1,4 +1,5 @@
 import { invariant, sizeOf } from "../../../base/index.js";
+import { parseEinsum } from "../einsum.js";
 import type { CostContext, CostRule, CostTable } from "../rule.js";
 
 function dimsOf(list: CostContext["inputs"], index: number): readonly number[] {
@@ -26,6 +27,20 @@ const matMul: CostRule = ({ inputs, outputs, attributes }) => {
   return sizeOf(dimsOf(outputs, 0)) * inner!;
 };
 
+/** Every combination of labels takes one product per operand after the first. */
+const einsum: CostRule = ({ inputs, attributes }) => {
+  const shapes = inputs.map((_, i) => dimsOf(inputs, i));
+  const { operands } = parseEinsum(
+    attributes.string("equation", ""),
+    shapes.map((dims) => dims.length),
+  );
+  const sizes = new Map<string, number>();
+  operands.forEach((labels, k) =>
+    labels.forEach((label, i) => sizes.set(label, Math.max(sizes.get(label) ?? 1, shapes[k]![i]!))),
+  );
+  return sizeOf([...sizes.values()]) * Math.max(0, operands.length - 1);
+};
+
 /**
  * Multiply-accumulates of each op. Only products with weights or between activations count;
  * normalization, pooling and elementwise ops are bound by memory: see the bytes.
@@ -36,18 +51,32 @@ export const costTable: CostTable = {
   Gemm: gemm,
   MatMul: matMul,
   FusedMatMul: matMul,
+  Einsum: einsum,
 
   BatchNormalization: "free",
   InstanceNormalization: "free",
   LayerNormalization: "free",
+  GroupNormalization: "free",
+  MeanVarianceNormalization: "free",
+  LpNormalization: "free",
   LRN: "free",
   MaxPool: "free",
   AveragePool: "free",
   GlobalAveragePool: "free",
   GlobalMaxPool: "free",
+  LpPool: "free",
+  GlobalLpPool: "free",
+  MaxUnpool: "free",
   Abs: "free",
+  Acos: "free",
+  Acosh: "free",
+  Asin: "free",
+  Asinh: "free",
+  Atan: "free",
+  Atanh: "free",
   Ceil: "free",
   Cos: "free",
+  Cosh: "free",
   Erf: "free",
   Exp: "free",
   Floor: "free",
@@ -60,9 +89,11 @@ export const costTable: CostTable = {
   Sigmoid: "free",
   Sign: "free",
   Sin: "free",
+  Sinh: "free",
   Softplus: "free",
   Softsign: "free",
   Sqrt: "free",
+  Tan: "free",
   Tanh: "free",
   HardSwish: "free",
   Mish: "free",
@@ -70,11 +101,16 @@ export const costTable: CostTable = {
   Identity: "free",
   IsInf: "free",
   Elu: "free",
+  Celu: "free",
+  Selu: "free",
   LeakyRelu: "free",
+  ThresholdedRelu: "free",
+  Shrink: "free",
   HardSigmoid: "free",
   Gelu: "free",
   Clip: "free",
   Cast: "free",
+  CastLike: "free",
   Dropout: "free",
   Add: "free",
   Sub: "free",
@@ -104,11 +140,13 @@ export const costTable: CostTable = {
   ReduceL1: "free",
   ReduceL2: "free",
   ReduceSumSquare: "free",
+  ReduceLogSum: "free",
   ReduceLogSumExp: "free",
   ArgMax: "free",
   ArgMin: "free",
   Softmax: "free",
   LogSoftmax: "free",
+  Hardmax: "free",
   CumSum: "free",
   TopK: "free",
   Reshape: "free",
@@ -125,6 +163,9 @@ export const costTable: CostTable = {
   Gather: "free",
   GatherElements: "free",
   ScatterElements: "free",
+  GatherND: "free",
+  ScatterND: "free",
+  Trilu: "free",
   DepthToSpace: "free",
   SpaceToDepth: "free",
   Resize: "free",
@@ -133,5 +174,8 @@ export const costTable: CostTable = {
   Shape: "free",
   Size: "free",
   Range: "free",
+  EyeLike: "free",
+  NonZero: "free",
+  NonMaxSuppression: "free",
   OneHot: "free",
 };

@@ -1,6 +1,7 @@
-import { toNumbers } from "../../../base/index.js";
-import type { AttributeReader } from "../../ir/index.js";
+import { isFloat, toNumbers } from "../../../base/index.js";
+import { type AttributeReader, findDType } from "../../ir/index.js";
 import type { Emitter, Val } from "../emit.js";
+import { SELU_ALPHA, SELU_GAMMA } from "../kernel/elementwise.js";
 import type { GradientRule } from "./rule.js";
 import { equalMask, type Obstacle, positiveMask, unsupported } from "./terms.js";
 
@@ -28,6 +29,16 @@ const call = (emit: Emitter, op: string, a: Val): Val => emit.node(op, [a])[0];
 export const abs = unary(({ emit, X, dY }) => emit.mul(dY, emit.sign(X)));
 export const cos = unary(({ emit, X, dY }) => emit.neg(emit.mul(dY, call(emit, "Sin", X))));
 export const sin = unary(({ emit, X, dY }) => emit.mul(dY, call(emit, "Cos", X)));
+export const sinh = unary(({ emit, X, dY }) => emit.mul(dY, call(emit, "Cosh", X)));
+export const cosh = unary(({ emit, X, dY }) => emit.mul(dY, call(emit, "Sinh", X)));
+export const tan = unary(({ emit, Y, dY }) => emit.mul(dY, emit.add(square(emit, Y), 1)));
+/** (1 − x²)^−½, and its negative. */
+export const asin = unary(({ emit, X, dY }) => emit.div(dY, emit.sqrt(complement(emit, square(emit, X)))));
+export const acos = unary(({ emit, X, dY }) => emit.neg(emit.div(dY, emit.sqrt(complement(emit, square(emit, X))))));
+export const atan = unary(({ emit, X, dY }) => emit.div(dY, emit.add(square(emit, X), 1)));
+export const asinh = unary(({ emit, X, dY }) => emit.div(dY, emit.sqrt(emit.add(square(emit, X), 1))));
+export const acosh = unary(({ emit, X, dY }) => emit.div(dY, emit.sqrt(emit.sub(square(emit, X), 1))));
+export const atanh = unary(({ emit, X, dY }) => emit.div(dY, complement(emit, square(emit, X))));
 /** 2/√π · e^(−x²). */
 export const erf = unary(({ emit, X, dY }) =>
   emit.mul(dY, emit.mul(emit.exp(emit.neg(square(emit, X))), 2 / Math.sqrt(Math.PI))),
@@ -73,6 +84,27 @@ export const elu = unary(({ emit, X, Y, dY, attributes }) => {
   return emit.where(emit.greater(X, 0), dY, below);
 });
 
+/** e^(x/α) = y/α + 1 below zero. */
+export const celu = unary(({ emit, X, Y, dY, attributes }) => {
+  const below = emit.mul(dY, emit.add(emit.div(Y, attributes.float("alpha", 1)), 1));
+  return emit.where(emit.greater(X, 0), dY, below);
+});
+
+/** γ above zero, γα·eˣ = y + γα below. */
+export const selu = unary(({ emit, X, Y, dY, attributes }) => {
+  const [alpha, gamma] = [attributes.float("alpha", SELU_ALPHA), attributes.float("gamma", SELU_GAMMA)];
+  return emit.where(emit.greater(X, 0), emit.mul(dY, gamma), emit.mul(dY, emit.add(Y, alpha * gamma)));
+});
+
+export const thresholdedRelu = unary(({ emit, X, dY, attributes }) =>
+  emit.mul(dY, positiveMask(emit, emit.sub(X, attributes.float("alpha", 1)))),
+);
+
+/** 1 outside of [−λ, λ]. */
+export const shrink: GradientRule<"Shrink"> = ({ emit, attributes, dY, inputs: { input } }) => ({
+  input: () => emit.mul(dY, positiveMask(emit, emit.sub(emit.abs(input), attributes.float("lambd", 0.5)))),
+});
+
 export const leakyRelu = unary(({ emit, X, dY, attributes }) =>
   emit.where(emit.greater(X, 0), dY, emit.mul(dY, attributes.float("alpha", 0.01))),
 );
@@ -94,15 +126,35 @@ export const gelu = unary(({ emit, X, dY, attributes }) => {
   return emit.mul(dY, emit.mul(emit.add(emit.add(t, 1), emit.mul(X, slope)), 0.5));
 });
 
-/** Flows where nothing was clipped, that is where the output equals the input (the border counts as inside). */
+/**
+ * Flows strictly between the borders, as through `torch.nn.ReLU6`; read off the output, so that the input need not be kept.
+ * (y - min)·(max - y) > 0 there, and 0 on both borders.
+ */
 export const clip: GradientRule<"Clip"> = ({ emit, dY, inputs: { input, min, max }, outputs }) => ({
-  input: () => (min || max ? emit.mul(dY, equalMask(emit, input, outputs[0]!)) : dY),
+  input: () => {
+    const y = outputs[0]!;
+    const above = min && (Number(emit.constantOf(min)?.data[0]) === 0 ? y : emit.sub(y, min));
+    const below = max && emit.sub(max, y);
+    const inside = above && below ? emit.mul(above, below) : (above ?? below);
+    return inside ? emit.mul(dY, positiveMask(emit, inside)) : dY;
+  },
   min: min ? () => emit.where(emit.less(input, min), dY, 0) : null,
   max: max ? () => emit.where(emit.greater(input, max), dY, 0) : null,
 });
 
 export const cast: GradientRule<"Cast"> = ({ emit, dY, inputs: { input } }) => ({
   input: () => emit.cast(dY, input.dtype),
+});
+
+/** A cast to whole numbers or truth values ends the flow. */
+export const castObstacle: Obstacle = (attributes) => {
+  const to = findDType(attributes.int("to", 0));
+  return to === undefined || isFloat(to) || to.endsWith("float16") ? undefined : `to = ${to}`;
+};
+
+export const castLike: GradientRule<"CastLike"> = ({ emit, dY, inputs: { input } }) => ({
+  input: () => emit.cast(dY, input.dtype),
+  target_type: null,
 });
 
 /** In inference mode the identity. */

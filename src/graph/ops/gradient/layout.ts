@@ -1,4 +1,4 @@
-import { sizeOf } from "../../../base/index.js";
+import { sizeOf, tensorOf } from "../../../base/index.js";
 import { attr } from "../../ir/index.js";
 import type { Emitter, Val } from "../emit.js";
 import { normalizeAxis } from "../geometry.js";
@@ -233,6 +233,20 @@ export const scatterElementsObstacle: Obstacle = (attributes) => {
   const reduction = attributes.string("reduction", "none");
   return reduction === "none" || reduction === "add" ? undefined : `reduction = ${reduction}`;
 };
+
+/** The on value collects what stands at the indices, the off value the rest. Shapes: values [2]. */
+export const oneHot: GradientRule<"OneHot"> = ({ emit, node, dY, inputs: { indices, depth } }) => ({
+  indices: null,
+  depth: null,
+  values: () => {
+    const mask = emit.tensor(tensorOf(dY.dtype, [2], [0, 1]));
+    const on = emit.sumAll(emit.mul(dY, emit.node("OneHot", [indices, depth, mask], node.attributes)[0]));
+    return emit.concat(
+      [emit.sub(emit.sumAll(dY), on), on].map((a) => emit.reshape(a, [1])),
+      0,
+    );
+  },
+});
 
 /** DCR order is undone by SpaceToDepth; in CRD order the block axes stand after the channel. */
 export const depthToSpace: GradientRule<"DepthToSpace"> = ({ emit, attributes, dY, inputs: { input } }) => ({

@@ -102,12 +102,22 @@ interface Standardized {
   readonly backward: (gradient: Val) => Val;
 }
 
-/** x̂ = (X − mean) · (var + ε)^−½ over some axes, and its gradient: (var + ε)^−½ · (g − mean(g) − x̂ · mean(g · x̂)). */
-function standardize(emit: Emitter, X: Val, axes: readonly number[], epsilon: number): Standardized {
+/** X − mean and (var + ε)^−½ over some axes, which are kept as 1. */
+interface Moments {
+  readonly centred: () => Val;
+  readonly inverse: () => Val;
+}
+
+function momentsOf(emit: Emitter, X: Val, axes: readonly number[], epsilon: number): Moments {
   const centred = once(() => emit.sub(X, emit.reduceMean(X, axes, true)));
   const inverse = once(() =>
     inverseDeviation(emit, emit.reduceMean(emit.mul(centred(), centred()), axes, true), epsilon),
   );
+  return { centred, inverse };
+}
+
+/** x̂ = (X − mean) · (var + ε)^−½ over some axes, and its gradient: (var + ε)^−½ · (g − mean(g) − x̂ · mean(g · x̂)). */
+function standardize(emit: Emitter, axes: readonly number[], { centred, inverse }: Moments): Standardized {
   const normalized = once(() => emit.mul(centred(), inverse()));
   return {
     normalized,
@@ -126,7 +136,11 @@ export const instanceNormalization: GradientRule<"InstanceNormalization"> = ({
   inputs: { input, scale },
 }) => {
   const axes = input.dims.flatMap((_, i) => (i > 1 ? [i] : []));
-  const { normalized, backward } = standardize(emit, input, axes, attributes.float("epsilon", 1e-5));
+  const { normalized, backward } = standardize(
+    emit,
+    axes,
+    momentsOf(emit, input, axes, attributes.float("epsilon", 1e-5)),
+  );
   return {
     input: () => backward(emit.mul(dY, emit.perChannel(scale, input.dims.length))),
     scale: () => emit.sumToChannel(emit.mul(dY, normalized())),
@@ -137,17 +151,82 @@ export const instanceNormalization: GradientRule<"InstanceNormalization"> = ({
 /** Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450. */
 export const layerNormalization: GradientRule<"LayerNormalization"> = (context) => {
   firstOutputOnly(context);
-  const { emit, attributes, dY, inputs } = context;
+  const { emit, attributes, dY, inputs, outputs } = context;
   const { X, Scale } = inputs;
   const first = normalizeAxis(attributes.int("axis", -1), X.dims.length);
   const axes = X.dims.flatMap((_, i) => (i >= first ? [i] : []));
-  const { normalized, backward } = standardize(emit, X, axes, attributes.float("epsilon", 1e-5));
+  const [, mean, inverse] = outputs;
+  const moments =
+    mean && inverse
+      ? { centred: once(() => emit.sub(X, emit.cast(mean, X.dtype))), inverse: () => emit.cast(inverse, X.dtype) }
+      : momentsOf(emit, X, axes, attributes.float("epsilon", 1e-5));
+  const { normalized, backward } = standardize(emit, axes, moments);
   return {
     X: () => backward(emit.mul(dY, Scale)),
     Scale: () => emit.mul(dY, normalized()),
     B: () => dY,
   };
 };
+
+/**
+ * Groups of channels are rows of one matrix. Shapes: X [N, C, …] ↔ [N, groups, C/groups · …].
+ * Source: Wu & He 2018, arXiv:1803.08494.
+ */
+export const groupNormalization: GradientRule<"GroupNormalization"> = ({ emit, attributes, dY, inputs }) => {
+  const { X, scale } = inputs;
+  const groups = attributes.int("num_groups", 1);
+  const [images, channels] = X.dims as [number, number];
+  const rows = [images, groups, sizeOf(X.dims) / (images * groups)];
+  const flat = emit.reshape(X, rows);
+  const moments = momentsOf(emit, flat, [2], attributes.float("epsilon", 1e-5));
+  const { normalized, backward } = standardize(emit, [2], moments);
+  // Before opset 21 the channels of a group share their scale: they are stretched over them, and their gradients summed.
+  const shared = channels / scale.dims[0]!;
+  const stretch = (a: Val): Val =>
+    shared === 1 ? a : emit.reshape(emit.expand(emit.reshape(a, [groups, 1]), [groups, shared]), [channels]);
+  const gather = (a: Val): Val => (shared === 1 ? a : emit.reduceSum(emit.reshape(a, [groups, shared]), [1]));
+  const perChannel = (a: Val): Val => emit.perChannel(stretch(a), X.dims.length);
+  return {
+    X: () => emit.reshape(backward(emit.reshape(emit.mul(dY, perChannel(scale)), rows)), X.dims),
+    scale: () => gather(emit.sumToChannel(emit.mul(dY, emit.reshape(normalized(), X.dims)))),
+    bias: () => gather(emit.sumToChannel(dY)),
+  };
+};
+
+/** (x − mean) / (deviation + 1e−9) is standardization with ε = 1e−18. */
+export const meanVarianceNormalization: GradientRule<"MeanVarianceNormalization"> = ({
+  emit,
+  attributes,
+  dY,
+  inputs: { X },
+}) => ({
+  X: () => {
+    const axes = (attributes.ints("axes") ?? [0, 2, 3]).map((axis) => normalizeAxis(axis, X.dims.length));
+    return standardize(emit, axes, momentsOf(emit, X, axes, 1e-18)).backward(dY);
+  },
+});
+
+/** y = x/‖x‖: (dY − ∂‖x‖/∂x · Σ dY · y)/‖x‖, where ∂‖x‖/∂x is y for the Euclidean norm and sign x for the sum norm. */
+export const lpNormalization: GradientRule<"LpNormalization"> = ({
+  emit,
+  attributes,
+  dY,
+  inputs: { input },
+  outputs,
+}) => ({
+  input: () => {
+    const axes = [normalizeAxis(attributes.int("axis", -1), input.dims.length)];
+    const isSum = attributes.int("p", 2) === 1;
+    const sizes = isSum ? emit.abs(input) : emit.mul(input, input);
+    const total = emit.reduceSum(sizes, axes, true);
+    const norm = isSum ? total : emit.sqrt(total);
+    const along = emit.mul(
+      isSum ? emit.sign(input) : outputs[0]!,
+      emit.reduceSum(emit.mul(dY, outputs[0]!), axes, true),
+    );
+    return emit.div(emit.sub(dY, along), emit.where(emit.equal(norm, 0), emit.scalar(1, norm), norm));
+  },
+});
 
 /**
  * Y = X · D^−β with D = bias + α/size · Σ X² over a window of channels. A channel c sees the window of each channel

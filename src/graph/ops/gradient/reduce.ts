@@ -38,6 +38,7 @@ export const reduceMean = reduction(({ emit, X, Y, dY }) => emit.div(dY, sizeOf(
 export const reduceL1 = reduction(({ emit, X, dY }) => emit.mul(dY, emit.sign(X)));
 export const reduceSumSquare = reduction(({ emit, X, dY }) => emit.mul(emit.mul(X, 2), dY));
 export const reduceLogSumExp = reduction(({ emit, X, Y, dY }) => emit.mul(dY, emit.exp(emit.sub(X, Y))));
+export const reduceLogSum = reduction(({ emit, Y, dY }) => emit.mul(dY, emit.exp(emit.neg(Y))));
 /** x/‖x‖, and 0 at the origin. */
 export const reduceL2 = reduction(({ emit, X, Y, dY }) =>
   emit.mul(X, emit.div(dY, emit.where(emit.equal(Y, 0), emit.scalar(1, Y), Y))),

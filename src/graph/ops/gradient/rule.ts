@@ -1,6 +1,7 @@
 import type { AttributeReader, Node } from "../../ir/index.js";
 import type { InputsOf, OpType, PerInput } from "../catalog.js";
 import type { Emitter, Val } from "../emit.js";
+import type { Choose } from "./conv/decision.js";
 
 /**
  * The gradient of one op, graph to graph.
@@ -21,6 +22,8 @@ export interface GradientContext<K extends OpType> {
   readonly dY: Val;
   /** Gradients of all outputs in order; undefined where the loss does not depend on one. */
   readonly dOutputs: readonly (Val | undefined)[];
+  /** Picks among formulations of a convolution's gradients; default: the built-in rules. */
+  readonly choose?: Choose | undefined;
 }
 
 export type Thunk = () => Val;

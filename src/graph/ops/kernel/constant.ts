@@ -1,4 +1,5 @@
 import { LimberError, sizeOf, type Tensor, toNumbers } from "../../../base/index.js";
+import { findDType } from "../../ir/index.js";
 import { normalizeAxis } from "../geometry.js";
 import type { ReferenceTensor } from "../rule.js";
 import { createTensor, type Kernels, numbersOf, splitAt } from "./support.js";
@@ -15,7 +16,9 @@ const single = (dtype: "float32" | "int64", value: number): ReferenceTensor =>
 /** Clamped to [0, rank], counted from the end when negative. */
 const clampAxis = (axis: number, rank: number): number => Math.min(Math.max(axis < 0 ? axis + rank : axis, 0), rank);
 
-export const constantKernels: Kernels<"Constant" | "ConstantOfShape" | "Shape" | "Size" | "Range" | "OneHot"> = {
+export const constantKernels: Kernels<
+  "Constant" | "ConstantOfShape" | "EyeLike" | "Shape" | "Size" | "Range" | "OneHot"
+> = {
   /** A `value_float` keeps its double, so that formulas are evaluated with the number as written. */
   Constant(_, { attributes, node }) {
     const value = attributes.tensor("value");
@@ -35,6 +38,14 @@ export const constantKernels: Kernels<"Constant" | "ConstantOfShape" | "Shape" |
     const fill = value ? toReference(value) : single("float32", 0);
     const y = createTensor(fill.dtype, numbersOf(input));
     y.data.fill(fill.data[0]!);
+    return y;
+  },
+
+  EyeLike({ input }, { attributes }) {
+    const [, columns] = input.dims as [number, number];
+    const diagonal = attributes.int("k", 0);
+    const y = createTensor(findDType(attributes.int("dtype", 0)) ?? input.dtype, input.dims);
+    y.data.forEach((_, i) => (y.data[i] = Number((i % columns) - Math.floor(i / columns) === diagonal)));
     return y;
   },
 

@@ -64,6 +64,10 @@ const variadic =
   ({ data }: { readonly data: readonly ReferenceTensor[] }): ReferenceTensor =>
     data.reduce((a, b) => mapBinary(a, b, map));
 
+/** The defaults of Selu, as the specification writes them. Source: Klambauer et al. 2017, arXiv:1706.02515. */
+export const SELU_ALPHA = 1.67326319217681884765625;
+export const SELU_GAMMA = 1.05070102214813232421875;
+
 type Arithmetic =
   | "Add"
   | "Sub"
@@ -81,8 +85,15 @@ type Arithmetic =
   | "LessOrEqual";
 type Mapped =
   | "Abs"
+  | "Acos"
+  | "Acosh"
+  | "Asin"
+  | "Asinh"
+  | "Atan"
+  | "Atanh"
   | "Ceil"
   | "Cos"
+  | "Cosh"
   | "Erf"
   | "Exp"
   | "Floor"
@@ -95,9 +106,11 @@ type Mapped =
   | "Sigmoid"
   | "Sign"
   | "Sin"
+  | "Sinh"
   | "Softplus"
   | "Softsign"
   | "Sqrt"
+  | "Tan"
   | "Tanh"
   | "HardSwish"
   | "Mish"
@@ -105,15 +118,25 @@ type Mapped =
   | "IsInf"
   | "Identity"
   | "Elu"
+  | "Celu"
+  | "Selu"
   | "LeakyRelu"
+  | "ThresholdedRelu"
   | "HardSigmoid"
   | "Gelu";
-type Other = "Clip" | "Cast" | "Dropout" | "Sum" | "Mean" | "Max" | "Min" | "PRelu" | "Where";
+type Other = "Shrink" | "Clip" | "Cast" | "CastLike" | "Dropout" | "Sum" | "Mean" | "Max" | "Min" | "PRelu" | "Where";
 
 const unaryKernels: Kernels<Mapped> = {
   Abs: unary(Math.abs),
+  Acos: unary(Math.acos),
+  Acosh: unary(Math.acosh),
+  Asin: unary(Math.asin),
+  Asinh: unary(Math.asinh),
+  Atan: unary(Math.atan),
+  Atanh: unary(Math.atanh),
   Ceil: unary(Math.ceil),
   Cos: unary(Math.cos),
+  Cosh: unary(Math.cosh),
   Erf: unary(erf),
   Exp: unary(Math.exp),
   Floor: unary(Math.floor),
@@ -126,9 +149,11 @@ const unaryKernels: Kernels<Mapped> = {
   Sigmoid: unary(sigmoid),
   Sign: unary(Math.sign),
   Sin: unary(Math.sin),
+  Sinh: unary(Math.sinh),
   Softplus: unary(softplus),
   Softsign: unary((x) => x / (1 + Math.abs(x))),
   Sqrt: unary(Math.sqrt),
+  Tan: unary(Math.tan),
   Tanh: unary(Math.tanh),
   HardSwish: unary((x) => x * hardSigmoid(x, 1 / 6, 0.5)),
   Mish: unary((x) => x * Math.tanh(softplus(x))),
@@ -144,6 +169,18 @@ const unaryKernels: Kernels<Mapped> = {
   Elu: unaryBy((attributes) => {
     const alpha = attributes.float("alpha", 1);
     return (x) => (x < 0 ? alpha * Math.expm1(x) : x);
+  }),
+  Celu: unaryBy((attributes) => {
+    const alpha = attributes.float("alpha", 1);
+    return (x) => (x < 0 ? alpha * Math.expm1(x / alpha) : x);
+  }),
+  Selu: unaryBy((attributes) => {
+    const [alpha, gamma] = [attributes.float("alpha", SELU_ALPHA), attributes.float("gamma", SELU_GAMMA)];
+    return (x) => gamma * (x < 0 ? alpha * Math.expm1(x) : x);
+  }),
+  ThresholdedRelu: unaryBy((attributes) => {
+    const alpha = attributes.float("alpha", 1);
+    return (x) => (x > alpha ? x : 0);
   }),
   LeakyRelu: unaryBy((attributes) => {
     const alpha = attributes.float("alpha", 0.01);
@@ -204,6 +241,10 @@ function dtypeOf(code: number): DType {
 }
 
 const otherKernels: Kernels<Other> = {
+  Shrink: ({ input }, { attributes }) => {
+    const [bias, lambda] = [attributes.float("bias", 0), attributes.float("lambd", 0.5)];
+    return mapUnary(input, (x) => (x < -lambda ? x + bias : x > lambda ? x - bias : 0));
+  },
   Clip: ({ input, min, max }) => {
     const [low, high] = [min?.data[0] ?? -Infinity, max?.data[0] ?? Infinity];
     return mapUnary(input, (x) => Math.min(high, Math.max(low, x)));
@@ -213,6 +254,7 @@ const otherKernels: Kernels<Other> = {
     const to = dtypeOf(attributes.int("to", 0));
     return mapUnary(input, convert(to), to);
   },
+  CastLike: ({ input, target_type: { dtype } }) => mapUnary(input, convert(dtype), dtype),
   Dropout({ data, ratio, training_mode }, { node }) {
     const drops = training_mode?.data[0] === 1 && (ratio?.data[0] ?? 0.5) !== 0;
     if (drops)

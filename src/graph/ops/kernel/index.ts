@@ -2,6 +2,7 @@ import { OP_TYPES, type OpType } from "../catalog.js";
 import type { Kernel, KernelTable } from "../rule.js";
 import { constantKernels } from "./constant.js";
 import { convKernels } from "./conv.js";
+import { einsumKernels } from "./einsum.js";
 import { elementwiseKernels } from "./elementwise.js";
 import { layoutKernels } from "./layout.js";
 import { matMulKernels } from "./matmul.js";
@@ -9,6 +10,8 @@ import { normKernels } from "./norm.js";
 import { poolKernels } from "./pool.js";
 import { reduceKernels } from "./reduce.js";
 import { resizeKernels } from "./resize.js";
+import { scatterKernels } from "./scatter.js";
+import { selectKernels } from "./select.js";
 import { bindKernel, type Kernels } from "./support.js";
 
 const kernels: Kernels<OpType> = {
@@ -19,6 +22,9 @@ const kernels: Kernels<OpType> = {
   ...elementwiseKernels,
   ...reduceKernels,
   ...layoutKernels,
+  ...einsumKernels,
+  ...scatterKernels,
+  ...selectKernels,
   ...resizeKernels,
   ...constantKernels,
 };

@@ -1,11 +1,11 @@
 import { formatShape, LimberError, sizeOf } from "../../../base/index.js";
 import { broadcastDims, normalizeAxis } from "../geometry.js";
-import type { ReferenceTensor } from "../rule.js";
+import type { KernelContext, ReferenceTensor } from "../rule.js";
 import { broadcastTo, concatenate, selectIndices, transpose } from "./gather.js";
 import { createTensor, type Kernels, mismatch, numbersOf, stridesOf, withDims } from "./support.js";
 
 /** A non-negative index into an axis. Throws: `shape.mismatch`. */
-function normalizeIndex(index: number, size: number): number {
+export function normalizeIndex(index: number, size: number): number {
   if (index >= -size && index < size) return index < 0 ? index + size : index;
   throw new LimberError("shape.mismatch", `index in [${-size}, ${size - 1}], got ${index}`);
 }
@@ -49,6 +49,12 @@ const REDUCTIONS: Readonly<Record<string, (old: number, update: number) => numbe
   max: Math.max,
   min: Math.min,
 };
+
+/** How an update meets what is there. Throws: `op.unsupported`. */
+export const reductionOf = (
+  attributes: KernelContext["attributes"],
+  what: string,
+): ((old: number, update: number) => number) => choose(REDUCTIONS, attributes.string("reduction", "none"), what);
 
 /** An attribute that picks one of several behaviours. Throws: `op.unsupported`. */
 function choose<T>(table: Readonly<Record<string, T>>, key: string, what: string): T {
@@ -187,7 +193,7 @@ export const layoutKernels: Kernels<LayoutOp> = {
   ScatterElements({ data, indices, updates }, { attributes }) {
     const y = createTensor(data.dtype, data.dims, data.data.slice());
     const axis = normalizeAxis(attributes.int("axis", 0), data.dims.length);
-    const combine = choose(REDUCTIONS, attributes.string("reduction", "none"), "ScatterElements reduction");
+    const combine = reductionOf(attributes, "ScatterElements reduction");
     forEachElementOffset(
       data,
       indices,

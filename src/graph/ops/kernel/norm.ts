@@ -1,6 +1,7 @@
 import { sizeOf } from "../../../base/index.js";
 import { normalizeAxis } from "../geometry.js";
 import type { ReferenceTensor } from "../rule.js";
+import { transpose } from "./gather.js";
 import { createTensor, type Kernels, mismatch } from "./support.js";
 
 /** Mean and biased variance of the runs `[start, start + size)` that `starts` lists. */
@@ -42,7 +43,14 @@ function checkPerChannel(X: ReferenceTensor, ...vectors: readonly ReferenceTenso
   if (wrong) throw mismatch("one value per channel", X.dims, wrong.dims);
 }
 
-export const normKernels: Kernels<"BatchNormalization" | "InstanceNormalization" | "LayerNormalization" | "LRN"> = {
+export const normKernels: Kernels<
+  | "BatchNormalization"
+  | "InstanceNormalization"
+  | "LayerNormalization"
+  | "GroupNormalization"
+  | "MeanVarianceNormalization"
+  | "LRN"
+> = {
   /**
    * Running statistics move to `input · momentum + batch · (1 − momentum)` when training.
    * Differs: none from ONNX; PyTorch keeps the unbiased variance and names the other share momentum.
@@ -104,6 +112,44 @@ export const normKernels: Kernels<"BatchNormalization" | "InstanceNormalization"
       deviations.data[r] = inverse;
     }
     return [y, means, deviations].slice(0, node.outputs.length);
+  },
+
+  /** Before opset 21 scale and bias have one entry per group. */
+  GroupNormalization({ X, scale, bias }, { attributes }) {
+    const groups = attributes.int("num_groups", 1);
+    const epsilon = attributes.float("epsilon", 1e-5);
+    const { images, channels, size } = channelRuns(X.dims);
+    const perGroup = channels / groups;
+    const shared = channels / scale.data.length;
+    const y = createTensor(X.dtype, X.dims);
+    for (let run = 0; run < images * groups; run++) {
+      const start = run * perGroup * size;
+      const [mean, variance] = moments(X.data, [start], perGroup * size);
+      for (let c = 0; c < perGroup; c++) {
+        const at = Math.floor(((run % groups) * perGroup + c) / shared);
+        const factor = scale.data[at]! / Math.sqrt(variance + epsilon);
+        affine(X.data, y.data, start + c * size, size, factor, bias.data[at]! - mean * factor);
+      }
+    }
+    return y;
+  },
+
+  /** (x − mean) / (deviation + 1e−9), as the function of the specification. */
+  MeanVarianceNormalization({ X }, { attributes }) {
+    const rank = X.dims.length;
+    const axes = (attributes.ints("axes") ?? [0, 2, 3]).map((axis) => normalizeAxis(axis, rank));
+    const order = X.dims.map((_, i) => i).sort((a, b) => Number(axes.includes(a)) - Number(axes.includes(b)));
+    const rows = transpose(X, order);
+    const size = sizeOf(X.dims.filter((_, i) => axes.includes(i)));
+    for (let start = 0; start < rows.data.length; start += size) {
+      const [mean, variance] = moments(rows.data, [start], size);
+      const factor = 1 / (Math.sqrt(variance) + 1e-9);
+      affine(rows.data, rows.data, start, size, factor, -mean * factor);
+    }
+    return transpose(
+      rows,
+      order.map((_, i) => order.indexOf(i)),
+    );
   },
 
   /** y = x · (bias + alpha / size · Σ x²)^−beta, the sum over `size` neighbouring channels. */

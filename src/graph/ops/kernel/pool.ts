@@ -41,7 +41,13 @@ function globalPool(X: ReferenceTensor, reduce: (values: Float64Array) => number
   return y;
 }
 
-export const poolKernels: Kernels<"MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool"> = {
+/** (Σ |x|ᵖ)^(1/p). */
+const lpNorm = (values: Float64Array, p: number): number =>
+  values.reduce((sum, v) => sum + Math.abs(v) ** p, 0) ** (1 / p);
+
+export const poolKernels: Kernels<
+  "MaxPool" | "AveragePool" | "LpPool" | "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool"
+> = {
   /** Indices count elements of the whole input; the first of equal maxima wins. */
   MaxPool({ X }, { attributes, node }) {
     const geometry = poolGeometry(attributes, X.dims);
@@ -87,6 +93,19 @@ export const poolKernels: Kernels<"MaxPool" | "AveragePool" | "GlobalAveragePool
     return y;
   },
 
+  LpPool({ X }, { attributes }) {
+    const geometry = poolGeometry(attributes, X.dims);
+    const [images, channels] = X.dims as [number, number];
+    const p = attributes.int("p", 2);
+    const y = createTensor(X.dtype, [images, channels, ...geometry.output]);
+    forEachTap(planWindows(geometry, X.dims.slice(2), geometry.output), images * channels, (position, pixel) => {
+      y.data[position]! += Math.abs(X.data[pixel]!) ** p;
+    });
+    y.data.forEach((sum, i) => (y.data[i] = sum ** (1 / p)));
+    return y;
+  },
+
   GlobalAveragePool: ({ X }) => globalPool(X, (values) => values.reduce((sum, v) => sum + v, 0) / values.length),
+  GlobalLpPool: ({ X }, { attributes }) => globalPool(X, (values) => lpNorm(values, attributes.int("p", 2))),
   GlobalMaxPool: ({ X }) => globalPool(X, (values) => values.reduce((max, v) => Math.max(max, v), -Infinity)),
 };

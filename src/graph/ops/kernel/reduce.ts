@@ -82,11 +82,14 @@ type ReduceOp =
   | "ReduceL1"
   | "ReduceL2"
   | "ReduceSumSquare"
+  | "ReduceLogSum"
   | "ReduceLogSumExp"
   | "ArgMax"
   | "ArgMin"
   | "Softmax"
   | "LogSoftmax"
+  | "Hardmax"
+  | "LpNormalization"
   | "CumSum"
   | "TopK";
 
@@ -99,6 +102,7 @@ export const reduceKernels: Kernels<ReduceOp> = {
   ReduceL1: reduction(totalOf(Math.abs)),
   ReduceL2: reduction((row) => Math.sqrt(totalOf((x) => x * x)(row))),
   ReduceSumSquare: reduction(totalOf((x) => x * x)),
+  ReduceLogSum: reduction((row) => Math.log(total(row))),
   ReduceLogSumExp: reduction(logSumExp),
   ArgMax: argument((x, best) => x > best),
   ArgMin: argument((x, best) => x < best),
@@ -113,6 +117,19 @@ export const reduceKernels: Kernels<ReduceOp> = {
     const normalizer = logSumExp(row);
     row.forEach((x, i) => (out[i] = x - normalizer));
   }),
+
+  /** 1 at the first of the largest. */
+  Hardmax: alongAxis((row, out) => {
+    out[row.indexOf(largest(row))] = 1;
+  }),
+  /** x / ‖x‖ₚ, and 0 where the norm is 0. */
+  LpNormalization(inputs, context) {
+    const p = context.attributes.int("p", 2);
+    return alongAxis((row, out) => {
+      const norm = p === 1 ? totalOf(Math.abs)(row) : Math.sqrt(totalOf((x) => x * x)(row));
+      row.forEach((x, i) => (out[i] = norm === 0 ? 0 : x / norm));
+    })(inputs, context);
+  },
 
   CumSum({ x, axis }, { attributes }) {
     const [exclusive, reverse] = [attributes.int("exclusive", 0) === 1, attributes.int("reverse", 0) === 1];

@@ -1,4 +1,4 @@
-import type { Dim, TensorType } from "../../ir/index.js";
+import { type Dim, findDType, type TensorType } from "../../ir/index.js";
 import { normalizeAxis, resolveSlice } from "../geometry.js";
 import type { ShapeRule } from "../rule.js";
 import { constantNumbers, fromFirst, lengthOf, mismatch, unknownDims } from "./dims.js";
@@ -37,6 +37,10 @@ export const range: ShapeRule = (context) => {
   const [first] = context.inputs;
   return first ? [{ dtype: first.dtype, dims: [length] }] : [];
 };
+
+/** Ones on a diagonal of a matrix of the same shape. */
+export const eyeLike: ShapeRule = ({ inputs: [x], attributes }) =>
+  x ? [{ dtype: findDType(attributes.int("dtype", 0)) ?? x.dtype, dims: x.dims }] : [];
 
 /** The new axis has the size of `depth`; the element type is that of `values`. */
 export const oneHot: ShapeRule = (context) => {

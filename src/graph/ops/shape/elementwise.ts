@@ -35,5 +35,8 @@ export const cast: ShapeRule = ({ node, inputs, attributes }) => {
   throw new LimberError("op.unsupported", message, { op: node.op, node: node.name });
 };
 
+/** The element type of the second input. */
+export const castLike: ShapeRule = ({ inputs: [x, like] }) => (like ? [{ dtype: like.dtype, dims: x?.dims }] : []);
+
 /** The second output says which elements were kept. */
 export const dropout: ShapeRule = ({ inputs: [x] }) => [x, x && { dtype: "bool", dims: x.dims }];

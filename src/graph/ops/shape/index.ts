@@ -1,8 +1,8 @@
 import type { ShapeTable } from "../rule.js";
-import { constant, constantOfShape, oneHot, range, shape, size } from "./constant.js";
+import { constant, constantOfShape, eyeLike, oneHot, range, shape, size } from "./constant.js";
 import { conv, convTranspose } from "./conv.js";
 import { sameAsFirst } from "./dims.js";
-import { binary, cast, comparison, dropout, pRelu, predicate, where } from "./elementwise.js";
+import { binary, cast, castLike, comparison, dropout, pRelu, predicate, where } from "./elementwise.js";
 import {
   concat,
   depthToSpace,
@@ -10,6 +10,7 @@ import {
   flatten,
   gather,
   gatherElements,
+  gatherND,
   pad,
   reshape,
   slice,
@@ -20,11 +21,13 @@ import {
   transpose,
   unsqueeze,
 } from "./layout.js";
+import { einsum } from "./einsum.js";
 import { fusedMatMul, gemm, matMul } from "./matmul.js";
-import { batchNormalization, instanceNormalization, layerNormalization } from "./norm.js";
-import { averagePool, globalPool, maxPool } from "./pool.js";
+import { batchNormalization, groupNormalization, instanceNormalization, layerNormalization } from "./norm.js";
+import { averagePool, globalPool, maxPool, maxUnpool } from "./pool.js";
 import { argReduce, reduce, softmax, topK } from "./reduce.js";
 import { resize } from "./resize.js";
+import { nonMaxSuppression, nonZero } from "./select.js";
 
 /** How each op turns input types into output types. */
 export const shapeTable: ShapeTable = {
@@ -34,20 +37,34 @@ export const shapeTable: ShapeTable = {
   Gemm: gemm,
   MatMul: matMul,
   FusedMatMul: fusedMatMul,
+  Einsum: einsum,
 
   BatchNormalization: batchNormalization,
   InstanceNormalization: instanceNormalization,
   LayerNormalization: layerNormalization,
+  GroupNormalization: groupNormalization,
+  MeanVarianceNormalization: sameAsFirst,
+  LpNormalization: sameAsFirst,
   LRN: sameAsFirst,
 
   MaxPool: maxPool,
   AveragePool: averagePool,
   GlobalAveragePool: globalPool,
   GlobalMaxPool: globalPool,
+  LpPool: averagePool,
+  GlobalLpPool: globalPool,
+  MaxUnpool: maxUnpool,
 
   Abs: sameAsFirst,
+  Acos: sameAsFirst,
+  Acosh: sameAsFirst,
+  Asin: sameAsFirst,
+  Asinh: sameAsFirst,
+  Atan: sameAsFirst,
+  Atanh: sameAsFirst,
   Ceil: sameAsFirst,
   Cos: sameAsFirst,
+  Cosh: sameAsFirst,
   Erf: sameAsFirst,
   Exp: sameAsFirst,
   Floor: sameAsFirst,
@@ -60,9 +77,11 @@ export const shapeTable: ShapeTable = {
   Sigmoid: sameAsFirst,
   Sign: sameAsFirst,
   Sin: sameAsFirst,
+  Sinh: sameAsFirst,
   Softplus: sameAsFirst,
   Softsign: sameAsFirst,
   Sqrt: sameAsFirst,
+  Tan: sameAsFirst,
   Tanh: sameAsFirst,
   HardSwish: sameAsFirst,
   Mish: sameAsFirst,
@@ -70,11 +89,16 @@ export const shapeTable: ShapeTable = {
   Identity: sameAsFirst,
   IsInf: predicate,
   Elu: sameAsFirst,
+  Celu: sameAsFirst,
+  Selu: sameAsFirst,
   LeakyRelu: sameAsFirst,
+  ThresholdedRelu: sameAsFirst,
+  Shrink: sameAsFirst,
   HardSigmoid: sameAsFirst,
   Gelu: sameAsFirst,
   Clip: sameAsFirst,
   Cast: cast,
+  CastLike: castLike,
   Dropout: dropout,
 
   Add: binary,
@@ -106,11 +130,13 @@ export const shapeTable: ShapeTable = {
   ReduceL1: reduce,
   ReduceL2: reduce,
   ReduceSumSquare: reduce,
+  ReduceLogSum: reduce,
   ReduceLogSumExp: reduce,
   ArgMax: argReduce,
   ArgMin: argReduce,
   Softmax: softmax,
   LogSoftmax: softmax,
+  Hardmax: softmax,
   CumSum: sameAsFirst,
   TopK: topK,
 
@@ -128,6 +154,9 @@ export const shapeTable: ShapeTable = {
   Gather: gather,
   GatherElements: gatherElements,
   ScatterElements: sameAsFirst,
+  GatherND: gatherND,
+  ScatterND: sameAsFirst,
+  Trilu: sameAsFirst,
   DepthToSpace: depthToSpace,
   SpaceToDepth: spaceToDepth,
   Resize: resize,
@@ -137,5 +166,8 @@ export const shapeTable: ShapeTable = {
   Shape: shape,
   Size: size,
   Range: range,
+  EyeLike: eyeLike,
+  NonZero: nonZero,
+  NonMaxSuppression: nonMaxSuppression,
   OneHot: oneHot,
 };

@@ -231,6 +231,17 @@ export const gather: ShapeRule = fromFirst((dims, { inputs, attributes }) => {
   return indices && [...dims.slice(0, axis), ...indices, ...dims.slice(axis + 1)];
 });
 
+/** Each row of the indices names a place in the axes after the batch axes. Shapes: [B…, D…], [B…, R…, K] → [B…, R…, D…[K:]]. */
+export const gatherND: ShapeRule = fromFirst((dims, { inputs, attributes }) => {
+  const indices = inputs[1]?.dims;
+  const depth = indices?.at(-1);
+  if (!indices || typeof depth !== "number") return undefined;
+  const batch = attributes.int("batch_dims", 0);
+  if (indices.length === 0 || batch >= indices.length || batch + depth > dims.length)
+    throw mismatch(`indices into ${formatShape(dims)} after ${batch} batch axes, got ${formatShape(indices)}`);
+  return [...indices.slice(0, -1), ...dims.slice(batch + depth)];
+});
+
 export const gatherElements: ShapeRule = ({ inputs: [data, indices] }) =>
   data ? [{ dtype: data.dtype, dims: indices?.dims }] : [];
 

@@ -30,6 +30,27 @@ export const instanceNormalization: ShapeRule = (context) => {
   return [context.inputs[0]];
 };
 
+/** Before opset 21 scale and bias have one entry per group, then one per channel. */
+export const groupNormalization: ShapeRule = (context) => {
+  const { inputs, attributes, opset } = context;
+  const [x, scale, bias] = inputs;
+  const groups = attributes.int("num_groups", 0);
+  const channels = x?.dims?.[1];
+  if (groups < 1 || (typeof channels === "number" && channels % groups !== 0))
+    throw mismatch(`num_groups that divides the channels of ${formatShape(x?.dims ?? [])}, got ${groups}`);
+  const length = opset < 21 ? groups : (channels ?? "");
+  for (const [name, type] of [
+    ["scale", scale],
+    ["bias", bias],
+  ] as const) {
+    const size = type?.dims?.[0];
+    const wrong = typeof size === "number" && typeof length === "number" && size !== length;
+    if (type?.dims && (type.dims.length !== 1 || wrong))
+      throw mismatch(`${name} [${length}] for X ${formatShape(x?.dims ?? [])}, got ${formatShape(type.dims)}`);
+  }
+  return [x];
+};
+
 /** Outputs 1 and 2 are the statistics, with the normalized axes kept as 1; `stash_type` 1 keeps them in float32. */
 export const layerNormalization: ShapeRule = ({ inputs, attributes }) => {
   const [x] = inputs;

@@ -9,7 +9,7 @@ import type { DatasetReader, ReaderContext } from "./reader.js";
 /** How deep folders may nest; a link that leads back to its parent ends here. */
 const DEEPEST = 16;
 
-const isImage = (name: string): boolean => IMAGE_EXTENSIONS.includes(extname(name).toLowerCase());
+export const isImage = (name: string): boolean => IMAGE_EXTENSIONS.includes(extname(name).toLowerCase());
 
 /**
  * Folders of pictures, named after their class: `root/class/*.jpg`, or `root/domain/class/*.jpg`. The splits `root/train/class` and

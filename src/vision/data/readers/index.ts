@@ -3,6 +3,7 @@ import { foldersReader } from "./folders.js";
 import { idxReader } from "./idx.js";
 import { npyReader } from "./npy.js";
 import { npzReader } from "./npz.js";
+import { picturesReader } from "./pictures.js";
 import type { DatasetReader } from "./reader.js";
 import { recordsReader } from "./records.js";
 
@@ -14,4 +15,5 @@ export const DATASET_READERS: readonly DatasetReader[] = [
   npyReader,
   recordsReader,
   foldersReader,
+  picturesReader,
 ];

@@ -3,7 +3,7 @@ import { IMAGE_LIMITS, type ImageLimits } from "../../image/decode.js";
 import type { Place } from "../../files.js";
 import type { Dataset } from "../types.js";
 
-export type DatasetFormat = "csv" | "npz" | "npy" | "idx" | "records" | "folders";
+export type DatasetFormat = "csv" | "npz" | "npy" | "idx" | "records" | "folders" | "pictures";
 
 /** How much a data set may hold. Beyond it, `limit.exceeded` names the limit. */
 export interface DatasetLimits {

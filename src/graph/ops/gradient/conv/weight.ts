@@ -1,11 +1,16 @@
-import { sizeOf } from "../../../../base/index.js";
+import { sizeOf, tensorOf } from "../../../../base/index.js";
 import type { Emitter, Val } from "../../emit.js";
+import type { WindowGeometry } from "../../geometry.js";
 import type { Formulation } from "./formulation.js";
+import { weightByColumns } from "./small-maps.js";
 import {
-  type Convolution,
   cropSpatial,
   exchange,
-  isPointwise,
+  isDepthwise,
+  isKernelHeavy,
+  type Layer,
+  offsetsOf,
+  pixelRows,
   shiftedCopies,
   spatial,
   unread,
@@ -49,33 +54,36 @@ const columns: Formulation = {
   },
 };
 
-/** One pixel, stride 1, few of them: the batch is folded into one long product. Shapes: [M, N·L] · [C, N·L]ᵀ → [M, C]. */
+/** One group: the same with the batch folded into one long product. Shapes: [M, N·L] · [K·C, N·L]ᵀ → [M, K·C] → [M, C, …K]. */
 const folded: Formulation = {
-  fits: ({ geometry, group }) => group === 1 && isPointwise(geometry),
-  write: (emit, { X, W, dY }) => {
-    const rows = (a: Val): Val => emit.reshape(exchange(emit, a), [a.dims[1]!, sizeOf(a.dims) / a.dims[1]!]);
-    return emit.reshape(emit.fusedMatMul(rows(dY), rows(X), { transB: true }), W.dims);
+  fits: ({ group }) => group === 1,
+  write: (emit, { geometry, X, W, dY }) => {
+    const [outputs, channels, ...kernel] = W.dims as [number, number, ...number[]];
+    const seen = emit.concat(shiftedCopies(emit, X, geometry), 1);
+    const product = emit.fusedMatMul(pixelRows(emit, dY), pixelRows(emit, seen), { transB: true });
+    return emit.reshape(emit.transpose(emit.reshape(product, [outputs, sizeOf(kernel), channels]), [0, 2, 1]), W.dims);
   },
 };
 
 /**
- * One group, two axes: one dense convolution. X is seen as an image per sample whose columns interleave the channels,
- * so that a kernel of dY, dilated by stride · C along a row, meets every channel at every offset.
+ * Two axes: one convolution of few, large kernels. X is seen as an image per sample and group whose columns interleave
+ * the channels, so that a kernel of dY, dilated by stride · C/g along a row, meets every channel at every offset.
  * `perSample` convolves each sample on its own and sums after; else the samples are the channels of one convolution.
- * Shapes: X → [1, N, H, W·C], dY → [N·M, 1, …O] or [M, N, …O], result [1, ·, K, K·C] → [M, C, K, K].
+ * Shapes: X → [1, N·g or g·N, H, W·C/g], dY → [N·M, 1, …O] or [M, N, …O], result [1, ·, K, K·C/g] → [M, C/g, K, K].
  */
 const interleaved = (perSample: boolean): Formulation => ({
-  fits: ({ geometry, group, X }) => {
+  fits: (layer) => {
+    const { geometry, X } = layer;
     const read = geometry.padsEnd.map((end, i) => end - unread(geometry, spatial(X))[i]!);
-    return (
-      group === 1 && read.length === 2 && geometry.dilations.every((d) => d === 1) && read.every((end) => end >= 0)
-    );
+    const isPlain = read.length === 2 && geometry.dilations.every((d) => d === 1) && read.every((end) => end >= 0);
+    return isPlain && !isDepthwise(layer);
   },
-  write: (emit, { geometry, X, W, dY }) => {
-    const [count, channels, height, width] = X.dims as [number, number, number, number];
-    const [outputs, , ...kernel] = W.dims as [number, number, number, number];
-    const pixels = emit.transpose(emit.reshape(X, [count, channels, height * width]), [0, 2, 1]);
-    const image = emit.reshape(pixels, [1, count, height, width * channels]);
+  write: (emit, { geometry, group, X, W, dY }) => {
+    const [count, all, height, width] = X.dims as [number, number, number, number];
+    const [outputs, channels, ...kernel] = W.dims as [number, number, number, number];
+    const grouped = emit.reshape(X, [count, all / channels, channels, height * width]);
+    const pixels = emit.transpose(grouped, perSample ? [0, 1, 3, 2] : [1, 0, 3, 2]);
+    const image = emit.reshape(pixels, [1, count * group, height, width * channels]);
     const kernels = perSample ? emit.reshape(dY, [count * outputs, 1, ...spatial(dY)]) : exchange(emit, dY);
     const tail = unread(geometry, spatial(X));
     const [down, along] = geometry.strides as [number, number];
@@ -86,7 +94,8 @@ const interleaved = (perSample: boolean): Formulation => ({
       padsBegin: perColumn(geometry.padsBegin),
       padsEnd: perColumn(geometry.padsEnd.map((end, i) => end - tail[i]!)),
     };
-    const [offsets] = emit.node("Conv", [image, kernels], windowAttributes(window, perSample ? count : 1));
+    const groups = perSample ? count * group : group;
+    const [offsets] = emit.node("Conv", [image, kernels], windowAttributes(window, groups));
     const perOutput = [outputs, sizeOf(kernel), channels];
     const total = perSample
       ? sumSamples(emit, emit.reshape(offsets, [count, ...perOutput]))
@@ -100,7 +109,7 @@ const interleaved = (perSample: boolean): Formulation => ({
  * Shapes: X → [1, N·C, …S], dY → [N·C, 1, …O], result [1, N·C, …≥K] → [C, 1, …K].
  */
 const depthwise: Formulation = {
-  fits: ({ group, X, W }) => group > 1 && group === X.dims[1] && group === W.dims[0],
+  fits: isDepthwise,
   write: (emit, { geometry, X, W, dY }) => {
     const planes = X.dims[0]! * X.dims[1]!;
     const window = windowAttributes({ ...geometry, strides: geometry.dilations, dilations: geometry.strides }, planes);
@@ -112,28 +121,81 @@ const depthwise: Formulation = {
   },
 };
 
+/**
+ * One kernel per channel, two axes: per channel one product of all rows of dY with the rows of X that each kernel row
+ * saw. It holds every pair of columns; those that a kernel column joins are added up. For runtimes whose convolutions
+ * of single channels are slow: many more products, all of them dense.
+ * Shapes: dY [C, N·H, W]ᵀ · X [C, N·H, K·W'] → [C·K, W·W'] · [W·W', K] → [C, 1, K, K].
+ */
+const rowProducts: Formulation = {
+  fits: (layer) => isDepthwise(layer) && layer.geometry.kernel.length === 2,
+  write: (emit, { geometry, X, W, dY }) => {
+    const [channels, , down] = W.dims as [number, number, number];
+    const [height, width] = geometry.output as [number, number];
+    const columns = X.dims[3]!;
+    const rows = X.dims[0]! * height;
+    const first = (values: readonly number[], other: number): number[] => [values[0]!, other];
+    const vertical = {
+      kernel: first(geometry.kernel, 1),
+      strides: first(geometry.strides, 1),
+      dilations: first(geometry.dilations, 1),
+      padsBegin: first(geometry.padsBegin, 0),
+      padsEnd: first(geometry.padsEnd, 0),
+      output: [height, columns],
+    };
+    const seen = shiftedCopies(emit, exchange(emit, X), vertical);
+    const images = emit.concat(
+      seen.map((shift) => emit.reshape(shift, [channels, rows, columns])),
+      2,
+    );
+    const values = emit.reshape(exchange(emit, dY), [channels, rows, width]);
+    const pairs = emit.fusedMatMul(values, images, { transA: true });
+    const perRow = emit.transpose(emit.reshape(pairs, [channels, width, down, columns]), [0, 2, 1, 3]);
+    const flat = emit.reshape(perRow, [channels * down, width * columns]);
+    return emit.reshape(emit.matMul(flat, joinedColumns(emit, geometry, columns, X.dtype)), W.dims);
+  },
+};
+
+/** 1 where a kernel column joins a column of the output to one of the image. Shapes: [W·W', K]. */
+function joinedColumns(
+  emit: Emitter,
+  { kernel, output, strides, dilations, padsBegin }: WindowGeometry,
+  columns: number,
+  dtype: Val["dtype"],
+): Val {
+  const [elements, width] = [kernel[1]!, output[1]!];
+  const step = [strides[1]!, dilations[1]!, padsBegin[1]!] as const;
+  return emit.shared(`columns:${[dtype, columns, elements, width, ...step].join(";")}`, () => {
+    const [stride, dilation, pad] = step;
+    const data = new Float64Array(width * columns * elements);
+    for (const [at, k] of offsetsOf([width, elements]) as [number, number][]) {
+      const column = at * stride + k * dilation - pad;
+      if (column >= 0 && column < columns) data[(at * columns + column) * elements + k] = 1;
+    }
+    return emit.tensor(tensorOf(dtype, [width * columns, elements], data), "columns");
+  });
+}
+
 export const weightFormulations = {
   exchanged,
   depthwise,
+  rowProducts,
   columns,
   folded,
   interleavedPerSample: interleaved(true),
   interleavedFolded: interleaved(false),
+  smallMap: weightByColumns,
 } as const;
 
-/** Gradient of a convolution with respect to its kernel, by the formulation that is fastest for its form and shape. */
-export function weightGradient(emit: Emitter, convolution: Convolution): Val {
-  return weightFormulations[chooseWeightFormulation(convolution)].write(emit, convolution);
-}
-
 /** Measured on ONNX Runtime's CPU provider: small maps want the batch folded into one contraction, large ones a product per sample. */
-export function chooseWeightFormulation(convolution: Convolution): keyof typeof weightFormulations {
-  const pixels = sizeOf(spatial(convolution.dY));
-  if (depthwise.fits(convolution)) return "depthwise";
-  if (folded.fits(convolution)) return pixels < 100 ? "folded" : "columns";
-  if (weightFormulations.interleavedFolded.fits(convolution))
+export function preferredWeight(layer: Layer): keyof typeof weightFormulations {
+  const pixels = sizeOf(layer.geometry.output);
+  if (depthwise.fits(layer)) return "depthwise";
+  if (layer.group === 1 && sizeOf(layer.geometry.kernel) === 1) return isKernelHeavy(layer) ? "folded" : "columns";
+  if (weightByColumns.fits(layer) && pixels <= 25) return "smallMap";
+  if (weightFormulations.interleavedFolded.fits(layer))
     return pixels < 144 ? "interleavedFolded" : "interleavedPerSample";
-  return columns.fits(convolution) ? "columns" : "exchanged";
+  return columns.fits(layer) ? "columns" : "exchanged";
 }
 
 /** Sum over the first axis as a product with ones, which ONNX Runtime spreads over threads. Shapes: [N, …] → […]. */

@@ -1,0 +1,49 @@
+import { attr, type Model } from "../ir/index.js";
+import type { Val } from "../ops/index.js";
+import { NetworkBuilder, type NetworkOptions, scaleChannels } from "./builder.js";
+
+const DEPTH = 12;
+
+/** Patch sides of 4, 8 and 16 pixels keep the number of tokens near 64 for small images, and the paper's at 224 pixels. */
+const patchSide = (imageSize: number): number => (imageSize < 64 ? 4 : imageSize < 128 ? 8 : 16);
+
+/**
+ * ViT-Tiny: 12 blocks of 192 channels in three heads of 64; a width of 2 gives ViT-Small, of 4 ViT-Base.
+ * Source: Dosovitskiy et al. 2021, arXiv:2010.11929; Touvron et al. 2021, arXiv:2012.12877 (Tiny).
+ * Differs: the mean over the tokens in place of a class token, as Beyer et al. 2022, arXiv:2205.01580; no dropout.
+ */
+export function viT(options: NetworkOptions): Model {
+  const build = new NetworkBuilder("vit", options);
+  const { emit } = build;
+  const heads = Math.max(3, Math.round(3 * (options.width ?? 1)));
+  const size = scaleChannels(64, (3 * (options.width ?? 1)) / heads);
+  const channels = heads * size;
+  const patch = patchSide(options.imageSize);
+  build.checkImageSize(patch);
+
+  const attention = (path: string, x: Val): Val => {
+    const tokens = x.dims[1]!;
+    const mixed = build.linear(`${path}.qkv`, x, 3 * channels);
+    const parts = [mixed, emit.ints([channels, channels, channels])];
+    const [query, key, value] = emit
+      .node("Split", parts, { axis: attr.int(2) }, { outputs: 3 })
+      .map((part) => emit.reshape(part, [0, tokens, heads, size])) as [Val, Val, Val];
+    const scores = emit.matMul(emit.transpose(query, [0, 2, 1, 3]), emit.transpose(key, [0, 2, 3, 1]));
+    const weights = emit.softmax(emit.mul(scores, 1 / Math.sqrt(size)), 3);
+    const attended = emit.transpose(emit.matMul(weights, emit.transpose(value, [0, 2, 1, 3])), [0, 2, 1, 3]);
+    return build.linear(`${path}.projection`, emit.reshape(attended, [0, tokens, channels]), channels);
+  };
+  const perceptron = (path: string, x: Val): Val =>
+    build.linear(`${path}.2`, build.gelu(build.linear(`${path}.0`, x, 4 * channels)), channels);
+
+  const patches = build.conv("patch", build.input, channels, patch, { stride: patch, pad: 0, bias: true });
+  const tokens = patches.dims[2]! * patches.dims[3]!;
+  let x = emit.transpose(emit.reshape(patches, [0, channels, tokens]), [0, 2, 1]);
+  x = build.add(x, build.normal("position", [1, tokens, channels], 0.02));
+  for (let i = 0; i < DEPTH; i++) {
+    const path = `blocks.${i}`;
+    x = build.add(x, attention(`${path}.attention`, build.layerNorm(`${path}.norm1`, x)));
+    x = build.add(x, perceptron(`${path}.mlp`, build.layerNorm(`${path}.norm2`, x)));
+  }
+  return build.classify("classifier", emit.reduceMean(build.layerNorm("norm", x), [1]));
+}

@@ -1,0 +1,66 @@
+import { type Model, type StateSlot, splitUpdate, type Step, tileElementwise, writeModel } from "../graph/index.js";
+import { lowerFor } from "./blocks.js";
+import type { Machine, Phase, StateBinding } from "./session.js";
+
+/** Elements of a piece of an update: five arrays of that length fit in a core's cache. */
+const TILE = 2 ** 17;
+
+/**
+ * A step as a machine runs it: gradients, then their update in place. A refused step ends after the first, with no array changed
+ * that the next one reads. `prefix` sets the arrays apart from those of other steps.
+ */
+export async function phasesOf(machine: Machine, step: Step, prefix: string): Promise<[Phase, Phase?]> {
+  const phases = splitUpdate(step);
+  const slots = step.state.map((slot) => ({ slot, name: prefix + slot.input }));
+  if (!phases) return [{ model: await lowered(machine, step.model), bindings: slots.map(joined) }];
+  const crossing = phases.crossing.map((value) => ({ value, name: `${prefix}${value}:crossing` }));
+  const isTracked = ({ slot: { role } }: Slot): boolean => role === "statistic";
+  const read = new Set(phases.gradients.graph.inputs.map((input) => input.name));
+  const first: StateBinding[] = [
+    ...slots.filter(isTracked).map(joined),
+    ...slots
+      .filter((each) => !isTracked(each) && read.has(each.slot.input))
+      .map(({ slot, name }) => ({ name, input: slot.input })),
+    ...crossing.map(({ value, name }) => ({ name, output: value, inPlace: true })),
+  ];
+  const second: StateBinding[] = [
+    ...slots
+      .filter((each) => !isTracked(each))
+      .map(({ slot, name }) => ({ ...joined({ slot, name }), inPlace: phases.inPlace.has(slot) })),
+    ...crossing.map(({ value, name }) => ({ name, input: value })),
+  ];
+  return [
+    { model: await lowered(machine, phases.gradients), bindings: first },
+    machine.provider === "cpu" ? tiled(phases.update, second) : { model: writeModel(phases.update), bindings: second },
+  ];
+}
+
+interface Slot {
+  readonly slot: StateSlot;
+  /** Of the array that holds it. */
+  readonly name: string;
+}
+
+const joined = ({ slot: { input, output }, name }: Slot): StateBinding => ({ name, input, output });
+
+const lowered = async (machine: Machine, model: Model): Promise<Uint8Array> =>
+  writeModel(await lowerFor(machine, model));
+
+/** The update in pieces, and each binding with it. Arrays with a second buffer stay whole. */
+function tiled(update: Model, bindings: readonly StateBinding[]): Phase {
+  const whole = bindings.some(({ output, inPlace }) => output !== undefined && !inPlace);
+  const { model, tiles } = tileElementwise(update, whole ? Infinity : TILE);
+  return {
+    model: writeModel(model),
+    bindings: bindings.flatMap((binding) => {
+      const [inputs, outputs] = [binding.input, binding.output].map((name) => tiles.get(name ?? ""));
+      if (!inputs && !outputs) return [binding];
+      return (inputs ?? outputs)!.map(({ from, length }, i) => ({
+        ...binding,
+        ...(inputs && { input: inputs[i]!.name }),
+        ...(outputs && { output: outputs[i]!.name }),
+        tile: { from, length },
+      }));
+    }),
+  };
+}
