@@ -63,7 +63,8 @@ export class Engine {
     for (const { model, bindings } of phases) {
       for (const { name, input } of bindings) if (input !== undefined) this.runtime.state.check(name);
       const outputs = bindings.flatMap(({ output }) => output ?? []);
-      const session = await this.runtime.load(model, options, outputs);
+      const session = await this.runtime.load(model, { ...options, isBrief: loaded.length > 0 }, outputs);
+      this.runtime.discard?.(model);
       for (const { name, input, output } of bindings)
         if (input === undefined) this.runtime.state.declare(name, typeOf(session, output!));
       loaded.push({ session, bindings });

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { env, InferenceSession, Tensor } from "onnxruntime-node";
 import type { Create } from "./device.js";
-import { InPlaceState } from "./in-place.js";
+import { freeBuffers, InPlaceState } from "./in-place.js";
 import type { Provider } from "./provider.js";
 import { findRunInPlace } from "./run-in-place.js";
 import type { RunSession, Runtime } from "./runtime.js";
@@ -37,13 +37,14 @@ function inHostMemory(create: Create, probe: Uint8Array): Omit<Runtime, "memory"
       // One block planned for a whole training step measured up to twice the memory of the arena alone, and 1.2 to 1.3 times the time.
       enableMemPattern: false,
       // Vanishing gradients end in denormal numbers, which processors compute many times slower.
-      extra: { session: { set_denormal_as_zero: "1" } },
+      extra: { session: { set_denormal_as_zero: "1", ...(options.isBrief && { force_spinning_stop: "1" }) } },
     });
   let runInPlace: Promise<RunSession> | undefined;
   return {
     state: new InPlaceState(convert),
     convert,
     load,
+    discard: ({ buffer }) => freeBuffers([buffer as ArrayBuffer]),
     run: async (...call) => (await (runInPlace ??= findRunInPlace(() => load(probe, { threads: 1 }, []))))(...call),
   };
 }

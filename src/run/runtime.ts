@@ -20,6 +20,8 @@ export interface Runtime {
   readonly state: StateArrays;
   /** Loads a model; `stateOutputs` are the outputs that go back into the state. */
   load(model: Uint8Array, options: SessionOptions, stateOutputs: readonly string[]): Promise<InferenceSession>;
+  /** Gives back the bytes of a loaded model at once, where waiting for the collector would cost memory. */
+  readonly discard?: (model: Uint8Array) => void;
   /** How sessions are run; default: as they are. */
   readonly run?: RunSession;
   readonly convert: Conversion;

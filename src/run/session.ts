@@ -16,6 +16,8 @@ export interface SessionOptions {
   readonly threads?: number | undefined;
   /** How much ONNX Runtime rewrites the graph while loading; default "all". */
   readonly optimization?: "disabled" | "basic" | "extended" | "all" | undefined;
+  /** Threads that wait for work stop with the run instead of spinning on: for a session whose runs another one follows at once. */
+  readonly isBrief?: boolean | undefined;
 }
 
 export type TensorType = Pick<RunTensor, "dtype" | "dims">;
