@@ -3,7 +3,7 @@ import { maxDifference, relativeDistance } from "../../test/helpers/parity.js";
 import { parameterNames } from "../../test/helpers/tiny.js";
 import { Random, sizeOf } from "../base/index.js";
 import {
-  blockConvolutions,
+  blockChannels,
   buildNetwork,
   buildStep,
   crossEntropy,
@@ -75,7 +75,7 @@ describe("blocked convolutions", () => {
     // A machine without these kernels never runs them; this one has to leave the model as it is.
     if (block === undefined) return;
     const step = stepOf(name, statistics);
-    const blocked = blockConvolutions(step.model, block);
+    const blocked = blockChannels(step.model, block);
     expect(blocked.graph.nodes.some(({ domain }) => domain === "com.microsoft.nchwc")).toBe(true);
     const [plain, fast] = [await run(step, step.model), await run(step, blocked)];
     expect([...fast.keys()]).toEqual([...plain.keys()]);

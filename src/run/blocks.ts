@@ -1,4 +1,4 @@
-import { attr, blockConvolutions, composeOps, type Model, OWN_HEADER, writeModel } from "../graph/index.js";
+import { attr, blockChannels, composeOps, type Model, OWN_HEADER, writeModel } from "../graph/index.js";
 import { LACKING } from "./provider.js";
 import type { Machine, RunTensor } from "./session.js";
 
@@ -24,14 +24,14 @@ export function findBlockSize(machine: Machine): Promise<number | undefined> {
 export async function lowerFor(machine: Machine, model: Model): Promise<Model> {
   if (machine.provider !== "cpu") return composeOps(model, LACKING[machine.provider]);
   const block = await findBlockSize(machine);
-  return block === undefined ? model : blockConvolutions(model, block);
+  return block === undefined ? model : blockChannels(model, block);
 }
 
 async function probe(machine: Machine): Promise<number | undefined> {
   const expected = await run(machine, PROBE);
   for (const block of [16, 8]) {
     // A machine without these kernels, or with another block size, refuses the model or computes something else.
-    const got = await run(machine, blockConvolutions(PROBE, block)).catch(() => undefined);
+    const got = await run(machine, blockChannels(PROBE, block)).catch(() => undefined);
     if (got?.every((value, i) => Math.abs(value - expected[i]!) < 1e-4)) return block;
   }
   return undefined;

@@ -1,4 +1,4 @@
-export { blockConvolutions } from "./blocked.js";
+export { blockChannels, BLOCKED_DOMAIN } from "./blocked/index.js";
 export { bindDims, type Binding } from "./bind.js";
 export { type ComposedOp, composeOps } from "./compose.js";
 export { costOf, type ModelCost, type NodeCost } from "./cost.js";
