@@ -5,6 +5,9 @@ import { BLOCKED_DOMAIN, type Dims, type Layout, pixelsOf } from "./layout.js";
 const WIDEST_DENSE = 128;
 const ROOMY_MAP = 64;
 
+/** How much more a convolution may compute because its channels are filled up. */
+const MOST_FILLING = 2;
+
 /** A larger one is the gradient of an output, in the gradient of a kernel. */
 const LARGEST_KERNEL = 7;
 
@@ -41,14 +44,12 @@ function formOf(layout: Layout, node: Node, x: Dims, w: Dims): Form | undefined 
     return layout.isBlockable(group) ? "depthwise" : undefined;
   if (group > 1) return undefined;
   const isPoint = w[2] * w[3] === 1;
-  if (isPoint) return isNative && layout.isBlockable(w[0]) ? "dense" : undefined;
-  if (x[1] < layout.block && layout.isWhole(w[0]) && !isNative) return "stem";
   if (w[2] > LARGEST_KERNEL || w[3] > LARGEST_KERNEL) return undefined;
-  const isWorth = isNative
-    ? layout.isBlockable(w[0]) && layout.isBlockable(w[1])
-    : layout.isWhole(w[0]) && layout.isWhole(w[1]);
+  if (x[1] < layout.block && layout.isWhole(w[0]) && !isNative && !isPoint) return "stem";
+  if (!layout.isBlockable(w[0]) || !layout.isBlockable(w[1])) return undefined;
+  if (!isNative && layout.filled(w[0]) * layout.filled(w[1]) > MOST_FILLING * w[0] * w[1]) return undefined;
   const isNarrow = w[0] <= WIDEST_DENSE && w[1] <= WIDEST_DENSE;
-  return isWorth && (isNarrow || pixelsOf(x) >= ROOMY_MAP) ? "dense" : undefined;
+  return isPoint || isNarrow || pixelsOf(x) >= ROOMY_MAP ? "dense" : undefined;
 }
 
 /**
