@@ -159,21 +159,16 @@ function windowOf(row: Taps, column: Taps, group: number): Attributes {
 type Bank = (rows: readonly number[], columns: readonly number[]) => string;
 
 /** Picks elements of a kernel in blocked form. Shapes: [M, C, K, K] → [C, M, rows, columns]. */
-function kernelBank(layout: Layout, name: string, [outputs, inputs, height, width]: Dims): Bank {
+function kernelBank(layout: Layout, name: string, dims: Dims): Bank {
+  const [outputs, inputs, height, width] = dims;
   const { block } = layout;
   const size = height * width;
-  const perChannel = layout.transpose(
-    layout.reshape(layout.plain(name), [outputs, inputs / block, block, size]),
-    [0, 1, 3, 2],
-  );
-  const parts = layout.reshape(perChannel, [outputs / block, block, inputs / block, size, block]);
-  const bank = layout.transpose(parts, [2, 0, 3, 1, 4]); // C/b, M/b, K·K, m, c
+  const images = layout.write("ReorderInput", [layout.plain(name)], {}, { domain: BLOCKED_DOMAIN });
+  const runs = layout.reshape(images, [outputs / block, block, inputs / block, size, block]);
+  const bank = layout.transpose(runs, [2, 0, 3, 1, 4]); // C/b, M/b, K·K, m, c
   return (rows, columns) => {
     const picked = rows.flatMap((row) => columns.map((column) => row * width + column));
-    const elements =
-      picked.length === size && size === 1
-        ? bank
-        : layout.write("Gather", [bank, layout.ints(picked)], { axis: attr.int(2) });
+    const elements = size === 1 ? bank : layout.write("Gather", [bank, layout.ints(picked)], { axis: attr.int(2) });
     return layout.reshape(elements, [inputs, outputs, rows.length, columns.length]);
   };
 }
