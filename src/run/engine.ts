@@ -74,24 +74,25 @@ export class Engine {
   }
 
   /** Runs the phases one after another, as long as what they give is accepted. */
-  private async run(id: number, feeds: Feeds, { fetches, finite = [] }: RunOptions): Promise<RunResult> {
+  private async run(id: number, feeds: Feeds, { fetches, finite = [], updateIf }: RunOptions): Promise<RunResult> {
     const phases = this.sessions.get(id);
     if (!phases) throw new LimberError("run.failed", "session: in use, got a run after it was disposed");
     const known = phases.flatMap(({ session }) => session.inputNames);
     checkNames("input", Object.keys(feeds), known);
     const [first, ...rest] = phases;
-    const result = await this.runPhase(first!, feeds, { fetches, finite });
+    const gate = updateIf === undefined ? [] : [updateIf];
+    const result = await this.runPhase(first!, feeds, { fetches: [...fetches, ...gate], finite });
     let { runMs } = result;
-    for (const phase of result.accepted ? rest : [])
-      runMs += (await this.runPhase(phase, feeds, { fetches: [] })).runMs;
-    return { ...result, runMs };
+    const updated = result.accepted && gate.every((name) => Number(result.outputs[name]!.data[0]) !== 0);
+    for (const phase of updated ? rest : []) runMs += (await this.runPhase(phase, feeds, { fetches: [] })).runMs;
+    return { ...result, updated, runMs };
   }
 
   private async runPhase(
     { session, bindings }: LoadedPhase,
     feeds: Feeds,
     { fetches, finite = [] }: RunOptions,
-  ): Promise<RunResult> {
+  ): Promise<Omit<RunResult, "updated">> {
     const { state, convert, run = runSession } = this.runtime;
     const inputs: Record<string, Tensor> = {};
     const outputs: Record<string, Tensor | null> = {};

@@ -7,5 +7,6 @@ export type { CacheReport, SampleId } from "./prefix-cache.js";
 export * from "./safetensors.js";
 export * from "./session.js";
 export { Trainer, type TrainerOptions } from "./node-trainer.js";
-export type { Batch, StepReport, StepSettings } from "./trainer.js";
+export type { Forward, ForwardOptions } from "./forward.js";
+export type { Batch, ResetOptions, StepReport, StepSettings } from "./trainer.js";
 export * from "./tune/index.js";

@@ -1,4 +1,12 @@
-import { type Model, type StateSlot, splitUpdate, type Step, tileElementwise, writeModel } from "../graph/index.js";
+import {
+  isMeasured,
+  type Model,
+  type StateSlot,
+  splitUpdate,
+  type Step,
+  tileElementwise,
+  writeModel,
+} from "../graph/index.js";
 import { lowerFor } from "./blocks.js";
 import type { Machine, Phase, StateBinding } from "./session.js";
 
@@ -12,9 +20,10 @@ const TILE = 2 ** 17;
 export async function phasesOf(machine: Machine, step: Step, prefix: string): Promise<[Phase, Phase?]> {
   const phases = splitUpdate(step);
   const slots = step.state.map((slot) => ({ slot, name: prefix + slot.input }));
-  if (!phases) return [{ model: await lowered(machine, step.model), bindings: slots.map(joined) }];
+  const reads = step.reads.map(({ input }): StateBinding => ({ name: prefix + input, input }));
+  if (!phases) return [{ model: await lowered(machine, step.model), bindings: [...slots.map(joined), ...reads] }];
   const crossing = phases.crossing.map((value) => ({ value, name: `${prefix}${value}:crossing` }));
-  const isTracked = ({ slot: { role } }: Slot): boolean => role === "statistic";
+  const isTracked = ({ slot: { role } }: Slot): boolean => isMeasured(role);
   const read = new Set(phases.gradients.graph.inputs.map((input) => input.name));
   const first: StateBinding[] = [
     ...slots.filter(isTracked).map(joined),
@@ -31,7 +40,9 @@ export async function phasesOf(machine: Machine, step: Step, prefix: string): Pr
   ];
   return [
     { model: await lowered(machine, phases.gradients), bindings: first },
-    machine.provider === "cpu" ? tiled(phases.update, second) : { model: writeModel(phases.update), bindings: second },
+    machine.provider === "cpu"
+      ? tiled(phases.update, second, step)
+      : { model: writeModel(phases.update), bindings: second },
   ];
 }
 
@@ -43,13 +54,18 @@ interface Slot {
 
 const joined = ({ slot: { input, output }, name }: Slot): StateBinding => ({ name, input, output });
 
-const lowered = async (machine: Machine, model: Model): Promise<Uint8Array> =>
+/** The bytes of a model as a machine runs it best. */
+export const lowered = async (machine: Machine, model: Model): Promise<Uint8Array> =>
   writeModel(await lowerFor(machine, model));
 
-/** The update in pieces, and each binding with it. Arrays with a second buffer stay whole. */
-function tiled(update: Model, bindings: readonly StateBinding[]): Phase {
-  const whole = bindings.some(({ output, inPlace }) => output !== undefined && !inPlace);
-  const { model, tiles } = tileElementwise(update, whole ? Infinity : TILE);
+/** The update in pieces, and each binding with it; all of it whole where an array has a second buffer or comes from the caller. */
+function tiled(update: Model, bindings: readonly StateBinding[], { inputs }: Step): Phase {
+  const fed = new Set(Array.from(inputs.extra.values(), ({ name }) => name));
+  const isWhole =
+    bindings.some(({ output, inPlace }) => output !== undefined && !inPlace) ||
+    update.graph.inputs.some(({ name }) => fed.has(name));
+  if (isWhole) return { model: writeModel(update), bindings };
+  const { model, tiles } = tileElementwise(update, TILE);
   return {
     model: writeModel(model),
     bindings: bindings.flatMap((binding) => {

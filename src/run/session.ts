@@ -50,12 +50,16 @@ export interface RunOptions {
   readonly fetches: readonly string[];
   /** Keep the new state only when these outputs are finite throughout. */
   readonly finite?: readonly string[];
+  /** Run the update only when this output, a scalar, is not 0. */
+  readonly updateIf?: string | undefined;
 }
 
 export interface RunResult {
   readonly outputs: Results;
   /** False when an output named in `finite` was not: the state is as before. */
   readonly accepted: boolean;
+  /** Whether the update ran. */
+  readonly updated: boolean;
   /** Time inside of the runtime. Units: milliseconds. */
   readonly runMs: number;
 }

@@ -1,18 +1,22 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { modelOf, node } from "../../test/helpers/graph.js";
-import { maxDifference } from "../../test/helpers/parity.js";
+import { maxDifference, ReferenceTrainer } from "../../test/helpers/parity.js";
 import { foldedNetwork, noiseBatch, parameterNames, tinyNetwork } from "../../test/helpers/tiny.js";
 import { tensorOf } from "../base/index.js";
 import {
   adam,
   attr,
+  buildStep,
   crossEntropy,
+  inferShapes,
   lastLayersOf,
   meanSquaredError,
   type Model,
+  type Optimizer,
   prepareModel,
   readModel,
   sgd,
+  toReference,
   writeModel,
 } from "../graph/index.js";
 import { createMachine } from "./machine.js";
@@ -455,4 +459,27 @@ describe("a trainer", () => {
     await expect(trainer.step(first, SETTINGS)).rejects.toMatchObject({ code: "run.failed" });
     if (machine) expect((await machine.memory()).residentBytes).toBeGreaterThan(0);
   });
+});
+
+test("an array that is still read after its new value is known goes on from that value in the next step", async () => {
+  const late: Optimizer = {
+    ...{ name: "late", buffers: ["before"] },
+    update: ({ emit, parameter, gradient, learningRate, buffers: { before } }) => ({
+      parameter: emit.sub(parameter, emit.mul(before!, learningRate)),
+      buffers: { before: emit.add(before!, gradient) },
+    }),
+  };
+  const options = training(network, {
+    statistics: "fixed",
+    train: { loss: crossEntropy(), optimizer: late, parameters: parameterNames(network) },
+  });
+  const trainer = createTrainer(options);
+  const reference = new ReferenceTrainer(buildStep(inferShapes(network, { batch: 8 }), options));
+  for (const { images, targets } of [first, second, first]) {
+    await trainer.step({ images, targets }, SETTINGS);
+    reference.run(toReference(images), { targets: toReference(targets), ...SETTINGS });
+  }
+  const { initializers } = (await trainer.exportModel()).graph;
+  for (const [name, { data }] of reference.weights())
+    expect(maxDifference(initializers.get(name)!.data as Float32Array, data), name).toBeLessThan(1e-4);
 });

@@ -1,8 +1,9 @@
-import { formatShape, LimberError, sameShape } from "../base/index.js";
+import { formatShape, LimberError, sameShape, zeros } from "../base/index.js";
 import {
   buildStep,
   findFrontier,
   inferShapes,
+  isMeasured,
   type Model,
   modelFrom,
   putRows,
@@ -11,12 +12,13 @@ import {
   type StepOptions,
   type ValueInfo,
 } from "../graph/index.js";
+import { type Forward, type ForwardOptions, ForwardPasses } from "./forward.js";
 import { checkImages } from "./predictor.js";
 import { phasesOf } from "./phases.js";
 import { FrozenPrefix } from "./prefix.js";
 import { type CacheReport, PrefixCache, type SampleId } from "./prefix-cache.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
-import type { Feeds, Machine, RunTensor, Session, SessionOptions, StateArray } from "./session.js";
+import type { Feeds, Machine, Results, RunTensor, Session, SessionOptions, StateArray } from "./session.js";
 
 export interface TrainerOptions extends StepOptions, SessionOptions {
   /** Where to run. */
@@ -37,6 +39,8 @@ export interface Batch {
    * that statistics of the batch would change.
    */
   readonly samples?: readonly SampleId[] | undefined;
+  /** What the loss or the optimizer asks for besides (`Step.inputs.extra`), by its names. */
+  readonly inputs?: Feeds | undefined;
 }
 
 export interface StepSettings {
@@ -45,13 +49,23 @@ export interface StepSettings {
   readonly statisticsMomentum?: number | undefined;
 }
 
+export interface ResetOptions {
+  /** Leaves arrays of these kinds as they are. */
+  readonly keeps?: readonly StateSlot["role"][] | undefined;
+}
+
 export interface StepReport {
   /** Output of the model before the update. Shapes: [N, K] for classification. */
   readonly prediction: RunTensor;
   readonly loss: number | undefined;
   readonly gradientNorm: number | undefined;
+  /** What the loss measures besides, and the values of `StepOptions.observe`, by their names. */
+  readonly measures: Readonly<Record<string, RunTensor>>;
+  readonly observed: Readonly<Record<string, RunTensor>>;
   /** False when the loss, a gradient or a tracked statistic was not finite: weights, statistics and optimizer are as before. */
   readonly accepted: boolean;
+  /** False also where the loss left the update out: statistics and what it carries went on. */
+  readonly updated: boolean;
   /** Time of the step inside of the runtime. Units: milliseconds. */
   readonly runMs: number;
 }
@@ -77,6 +91,7 @@ export class Trainer implements AsyncDisposable {
   private readonly image: ValueInfo;
   private readonly kept: PrefixCache;
   private readonly prefixes = new Map<string, Promise<FrozenPrefix | undefined>>();
+  private readonly forwards: ForwardPasses;
   private slots: readonly StateSlot[] = [];
   /** Sets this trainer's arrays apart from those of others on the same machine. */
   private readonly prefix = `${++trainers}/`;
@@ -98,6 +113,7 @@ export class Trainer implements AsyncDisposable {
     }
     this.image = images[0]!;
     this.kept = new PrefixCache(options.cacheBytes ?? 256 * 2 ** 20);
+    this.forwards = new ForwardPasses({ machine: options.machine, options, prefix: this.prefix });
   }
 
   /** Prepares a trainer; `model` is opset 17 or later with its batch axis free or equal to the batches to come. */
@@ -106,7 +122,10 @@ export class Trainer implements AsyncDisposable {
   }
 
   /** One step on one batch. */
-  async step({ images, targets, samples }: Batch, settings: StepSettings = {}): Promise<StepReport> {
+  async step(
+    { images, targets, samples, inputs: given = {} }: Batch,
+    settings: StepSettings = {},
+  ): Promise<StepReport> {
     checkImages(this.image, images);
     if (samples && samples.length !== images.dims[0]) {
       const message = `step: an id for each of ${images.dims[0]} images, got ${samples.length}`;
@@ -114,7 +133,7 @@ export class Trainer implements AsyncDisposable {
     }
     const { step, session, frozen } = await this.load(images.dims, samples !== undefined);
     const { inputs, outputs } = step;
-    const feeds: Record<string, RunTensor> = {};
+    const feeds: Record<string, RunTensor> = extraFeeds(step, given);
     if (inputs.targets) {
       if (!targets) throw new LimberError("config.invalid", `step: targets (${step.targets}) for the loss, got none`);
       checkTargets(step, targets);
@@ -126,19 +145,41 @@ export class Trainer implements AsyncDisposable {
     const start = frozen && samples && (await frozen.run(images, samples));
     for (const { name } of inputs.data) feeds[name] = start?.feeds[name] ?? images;
     const measures = [outputs.loss, outputs.gradientNorm].filter((name) => name !== undefined);
-    const fetches = [outputs.prediction, ...measures];
-    const statistics = step.state.filter(({ role }) => role === "statistic").map(({ output }) => output);
+    const fetches = [outputs.prediction, ...measures, ...outputs.measures.values(), ...outputs.observed];
+    const statistics = step.state.filter(({ role }) => isMeasured(role)).map(({ output }) => output);
     const finite = [...(measures.length > 0 ? measures : [outputs.prediction]), ...statistics];
-    const result = await session.run(feeds, { fetches, finite });
+    const result = await session.run(feeds, { fetches, finite, updateIf: outputs.applies });
     const numberOf = (name: string | undefined): number | undefined =>
       name === undefined ? undefined : Number(result.outputs[name]!.data[0]);
     return {
       prediction: result.outputs[outputs.prediction]!,
       loss: numberOf(outputs.loss),
       gradientNorm: numberOf(outputs.gradientNorm),
+      measures: pick(result.outputs, outputs.measures),
+      observed: pick(
+        result.outputs,
+        outputs.observed.map((name) => [name, name]),
+      ),
       accepted: result.accepted,
+      updated: result.updated,
       runMs: (start?.runMs ?? 0) + result.runMs,
     };
+  }
+
+  /** A forward pass alone. Throws: `config.invalid` for weights that there are none of. */
+  async predict(images: RunTensor, options: ForwardOptions = {}): Promise<Forward> {
+    checkImages(this.image, images);
+    const bound = this.bind(images.dims);
+    await this.claim(() => buildStep(bound, this.options));
+    const key = images.dims.join("x");
+    const { step, session, moved } = await this.forwards.load(bound, this.slots, options, key);
+    const { prediction, observed } = step.outputs;
+    const feeds: Record<string, RunTensor> = { [this.image.name]: images };
+    const { statisticsMomentum: momentum } = step.inputs;
+    if (momentum) feeds[momentum] = scalarFeed(options.statisticsMomentum ?? 0, "statistics momentum");
+    const { outputs, runMs } = await session.run(feeds, { fetches: [prediction, ...observed], finite: moved });
+    const values = observed.map((name) => [name, name] as const);
+    return { prediction: outputs[prediction]!, observed: pick(outputs, values), runMs };
   }
 
   /** Compiles the step for a batch before it is needed; tells how long that took. Units: milliseconds. */
@@ -195,27 +236,42 @@ export class Trainer implements AsyncDisposable {
 
   private async compile(model: Model): Promise<LoadedStep> {
     const step = buildStep(model, this.options);
-    if (this.slots.length === 0) {
-      this.slots = step.state;
-      await this.writeInitial();
-    }
+    await this.claim(() => step);
     const { threads, optimization } = this.options;
     const [{ model: bytes, bindings }, update] = await phasesOf(this.machine, step, this.prefix);
     const session = await this.machine.createSession(bytes, { threads, optimization }, bindings, update);
     return { step, session };
   }
 
-  private writeInitial(): Promise<void> {
+  /** Makes the arrays that all steps share, with the first of them. */
+  private async claim(build: () => Step): Promise<void> {
+    if (this.slots.length > 0) return;
+    this.slots = build().state;
+    await this.writeInitial();
+  }
+
+  private writeInitial({ keeps = [] }: ResetOptions = {}): Promise<void> {
+    const slots = this.slots.filter(({ role }) => !keeps.includes(role));
     return this.write(
-      this.slots.map(({ input, initial, role }) => {
+      slots.map(({ input, initial, role, buffer }) => {
         const { dtype, dims } = initial;
-        return [input, role === "optimizer" ? { dtype, dims } : initial];
+        const isZero = role === "optimizer" && !this.options.train?.optimizer.copies?.includes(buffer!.name);
+        return [input, isZero ? { dtype, dims } : initial];
       }),
     );
   }
 
+  /** Copies values that stand for several arrays, since each array is changed in place. */
   private write(arrays: readonly (readonly [string, StateArray["value"]])[]): Promise<void> {
-    return this.machine.writeState(arrays.map(([input, value]) => ({ name: this.prefix + input, value })));
+    const taken = new Set<unknown>();
+    const ownCopy = (value: StateArray["value"]): StateArray["value"] => {
+      if (!("data" in value)) return value;
+      if (!taken.has(value.data)) return (taken.add(value.data), value);
+      return { ...value, data: value.data.slice() };
+    };
+    return this.machine.writeState(
+      arrays.map(([input, value]) => ({ name: this.prefix + input, value: ownCopy(value) })),
+    );
   }
 
   private async read(slots: readonly StateSlot[]): Promise<Map<string, RunTensor>> {
@@ -223,19 +279,45 @@ export class Trainer implements AsyncDisposable {
     return new Map(slots.map(({ input }) => [input, values.get(this.prefix + input)!]));
   }
 
-  /** Back to the weights, statistics and optimizer of the start, to the byte. */
-  async reset(): Promise<void> {
-    if (this.slots.length > 0) await this.writeInitial();
+  /** Back to the weights, statistics, optimizer and what losses carry as at the start, to the byte. */
+  async reset(options?: ResetOptions): Promise<void> {
+    if (this.slots.length > 0) await this.writeInitial(options);
+    await this.forwards.reset();
   }
 
-  /** The model with its current weights and tracked statistics: same inputs, outputs, names and metadata. */
-  async exportModel(): Promise<Model> {
+  /** What the optimizer keeps of each parameter under a name; of the rows that train, zeros elsewhere. */
+  async readBuffer(name: string): Promise<Map<string, RunTensor>> {
+    const kept = this.slots.filter(({ buffer }) => buffer?.name === name);
+    const values = await this.read(kept);
+    return new Map(
+      kept.map(({ input, buffer }) => {
+        const { parameter } = buffer!;
+        const rows = this.slots.find(({ initializer }) => initializer === parameter)?.rows;
+        const whole = this.model.graph.initializers.get(parameter)!;
+        const value = values.get(input)!;
+        return [parameter, rows ? (putRows(zeros(whole.dtype, whole.dims), rows, value) as RunTensor) : value];
+      }),
+    );
+  }
+
+  /**
+   * The model with its weights and tracked statistics: same inputs, outputs, names and metadata. `weights` may name an array that the
+   * optimizer keeps of each parameter; statistics are then those that forward passes with these weights have tracked.
+   */
+  async exportModel({ weights = "current" }: Pick<ForwardOptions, "weights"> = {}): Promise<Model> {
     const owned = this.slots.filter((slot) => slot.initializer !== undefined);
     if (owned.length === 0) return this.model;
-    const values = await this.read(owned);
+    const arrayOf = (slot: StateSlot): string => {
+      if (weights === "current") return slot.input;
+      if (slot.role === "statistic") return this.forwards.arrayOf(slot.input, weights) ?? slot.input;
+      const kept = this.slots.find(({ buffer }) => buffer?.name === weights && buffer.parameter === slot.initializer);
+      return (kept ?? slot).input;
+    };
+    const values = await this.machine.readState(owned.map((slot) => this.prefix + arrayOf(slot)));
     const initializers = new Map(this.model.graph.initializers);
-    for (const { initializer, input, rows } of owned) {
-      const value = values.get(input)!;
+    for (const slot of owned) {
+      const { initializer, rows } = slot;
+      const value = values.get(this.prefix + arrayOf(slot))!;
       initializers.set(initializer!, rows ? putRows(initializers.get(initializer!)!, rows, value) : value);
     }
     return { ...this.model, graph: { ...this.model.graph, initializers } };
@@ -281,6 +363,7 @@ export class Trainer implements AsyncDisposable {
     // A step without a frozen part is loaded once and found under two keys.
     const loaded = new Set(steps.flatMap((step) => (step.status === "fulfilled" ? [step.value.session] : [])));
     for (const session of loaded) await session.dispose();
+    await this.forwards.dispose();
     for (const prefix of await Promise.allSettled(this.prefixes.values()))
       if (prefix.status === "fulfilled") await prefix.value?.dispose();
     await this.machine.dropState(this.prefix);
@@ -304,6 +387,27 @@ function checkTargets({ inputs, model, outputs, targets: kind, ignoredLabel }: S
     throw new LimberError("data.invalid", message, { label, classes });
   }
 }
+
+/** Throws: `config.invalid`, `shape.mismatch`. */
+function extraFeeds({ inputs }: Step, given: Feeds): Record<string, RunTensor> {
+  const wanted = [...inputs.extra.keys()];
+  const unknown = Object.keys(given).find((key) => !inputs.extra.has(key));
+  if (unknown !== undefined) {
+    throw new LimberError("config.invalid", `step: inputs ${wanted.join(", ") || "(none)"}, got "${unknown}" too`);
+  }
+  return Object.fromEntries(
+    Array.from(inputs.extra, ([key, { name, dtype, dims }]) => {
+      const value = given[key];
+      if (!value) throw new LimberError("config.invalid", `step: an input "${key}" for the method, got none`);
+      if (value.dtype === dtype && sameShape(dims ?? [], value.dims)) return [name, value];
+      const message = `input "${key}": ${dtype} ${formatShape(dims ?? [])}, got ${value.dtype} ${formatShape(value.dims)}`;
+      throw new LimberError("shape.mismatch", message, { input: key, expected: dims, got: value.dims });
+    }),
+  );
+}
+
+const pick = (values: Results, names: Iterable<readonly [string, string]>): Record<string, RunTensor> =>
+  Object.fromEntries(Array.from(names, ([key, name]) => [key, values[name]!]));
 
 function scalarFeed(value: number | undefined, name: string): Feeds[string] {
   if (value === undefined || !Number.isFinite(value)) {

@@ -42,4 +42,5 @@ export {
 } from "./preprocess/preprocessing.js";
 export * from "./preprocess/resolve.js";
 export { writePixels } from "./preprocess/write-pixels.js";
+export { applyView, drawView, type ColourChange, type View, type ViewOptions } from "./views.js";
 export * from "./world/index.js";

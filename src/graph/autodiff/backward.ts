@@ -108,7 +108,7 @@ export function backward(graph: Graph, { loss, wrt, rows, emit, choose }: Backwa
   return gradients;
 }
 
-/** Values through which a change of a wanted value can reach others. Whole numbers and ops where flow stops end the path. */
+/** Values through which a change of a wanted value can reach others. Whole numbers, detached values and ops where flow stops end the path. */
 function findActive(graph: Graph, wrt: readonly string[], scope: Scope): Set<string> {
   const active = new Set(wrt);
   for (const node of graph.nodes) {
@@ -116,7 +116,8 @@ function findActive(graph: Graph, wrt: readonly string[], scope: Scope): Set<str
     const type = findOpType(node);
     const rule = type && gradientTable[type];
     if (rule === "not-differentiable" || rule === "shape-only") continue;
-    for (const name of node.outputs) if (name !== "" && scope.carriesGradient(name)) active.add(name);
+    for (const name of node.outputs)
+      if (name !== "" && scope.carriesGradient(name) && !scope.emit.detached.has(name)) active.add(name);
   }
   return active;
 }

@@ -1,8 +1,16 @@
+export * from "./alignment.js";
+export * from "./averaged.js";
 export * from "./backward.js";
+export * from "./descent.js";
+export * from "./distillation.js";
 export * from "./losses.js";
+export * from "./losses-combined.js";
+export * from "./losses-selective.js";
 export * from "./normalization.js";
 export * from "./optimizers.js";
+export * from "./projection.js";
 export * from "./step.js";
+export { buildStep } from "./step-builder.js";
 export { findFrontier, modelFrom, modelUpTo } from "./prefix.js";
 export { largestRows, leadingRows, outputAxisOf, putRows, type Rows } from "./rows.js";
-export { splitUpdate, type StepPhases } from "./phases.js";
+export { isMeasured, splitUpdate, type StepPhases } from "./phases.js";

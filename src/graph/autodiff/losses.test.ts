@@ -26,6 +26,14 @@ const labels = tensorOf("int64", [N], [2, 0, 3]);
 const values = tensorOf("float32", [N, K], [0.1, 0.2, 0.3, 0.4, 1, 0, 0, 0, 0.25, 0.25, 0.25, 0.25]);
 const TARGETS = { none: undefined, labels, values };
 
+const refuse = (): never => {
+  throw new Error("a loss of the output alone asks for nothing else");
+};
+const BARE = {
+  ...{ unperturbed: undefined, parameters: [], value: refuse, carry: refuse, input: refuse, pass: refuse },
+  ...{ measure: refuse, onlyIf: refuse },
+};
+
 /** The loss alone, as a graph over its inputs, with its gradient by the output of the model. */
 class LossGraph {
   private readonly graph: Graph;
@@ -39,6 +47,7 @@ class LossGraph {
     const emit = new Emitter(17, ["output", "targets"]);
     const type = { dtype: "float32", dims: output.dims } as const;
     const value = loss.build({
+      ...BARE,
       emit,
       output: emit.value("output", type),
       targets: targets && emit.value("targets", targets),

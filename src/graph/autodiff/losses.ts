@@ -1,15 +1,55 @@
-import { attr } from "../ir/index.js";
+import type { Tensor } from "../../base/index.js";
+import { attr, type TensorType } from "../ir/index.js";
 import type { Emitter, Val } from "../ops/index.js";
 
 /** What a loss compares the output with: nothing, class indices (int64, the output's shape without axis 1) or an array shaped like the output. */
 export type Targets = "none" | "labels" | "values";
 
-export interface LossContext {
-  readonly emit: Emitter;
+/** A forward pass of the model inside of a step. */
+export interface ForwardPass {
   /** The model's output, classes on axis 1. Shapes: [N, K] for classification, [N, K, H, W] for segmentation. */
   readonly output: Val;
+  /** Any value of the model in this pass, by its name there: the features in front of the classifier, say. */
+  value(name: string): Val;
+}
+
+/** A parameter that trains, for penalties. */
+export interface TrainedParameter {
+  readonly name: string;
+  /** All of it, at the values of this pass; gradients reach the rows that train. */
+  readonly value: Val;
+  /** As it was at the start. */
+  readonly source: Val;
+}
+
+/** An array that a loss carries from step to step. */
+export interface Carried {
+  readonly before: Val;
+  /** Says what it is after the step. */
+  next(after: Val): void;
+}
+
+export interface LossContext extends ForwardPass {
+  readonly emit: Emitter;
   /** Present unless `targets` is "none". */
   readonly targets: Val | undefined;
+  /** The output before the weights were moved, where a gradient rule asks for the loss at other weights (`sharpnessAware`). */
+  readonly unperturbed: Val | undefined;
+  readonly parameters: readonly TrainedParameter[];
+  /** An array that begins as `initial` and is the loss's own to change. A refused step leaves it as it was. */
+  carry(name: string, initial: Tensor): Carried;
+  /** A further input of the step. */
+  input(name: string, type: TensorType & { readonly dims: readonly number[] }): Val;
+  /**
+   * A further pass over as many images, an input of the step named `images`: with the weights of this pass and statistics of
+   * its own batch, or those of the start, which stay frozen, with the stored statistics. `instead` puts other values in the
+   * place of some of the model's, by their names.
+   */
+  pass(images: string, weights?: "current" | "source", instead?: ReadonlyMap<string, Val>): ForwardPass;
+  /** Reports a value that the loss computes, beside the loss. */
+  measure(name: string, value: Val): void;
+  /** Leaves the update out where the condition does not hold; statistics and carried arrays go on. Shapes: bool []. */
+  onlyIf(condition: Val): void;
 }
 
 /** A loss is declared by what it needs and how it writes itself; the result is a scalar. Units: nats, unless said. */
@@ -22,11 +62,12 @@ export interface Loss {
 }
 
 /** Σ_k q_k log p_k for each sample, or each pixel. Shapes: [N, K, …] → [N, …]. */
-function logLikelihoods(emit: Emitter, q: Val, logits: Val): Val {
+export function logLikelihoods(emit: Emitter, q: Val, logits: Val): Val {
   return emit.reduceSum(emit.mul(q, emit.logSoftmax(logits, 1)), [1]);
 }
 
-function oneHot(emit: Emitter, labels: Val, like: Val, off: number, on: number): Val {
+/** Ones at the labels, on axis 1. Shapes: [N, …] → [N, K, …]. */
+export function oneHot(emit: Emitter, labels: Val, like: Val, off: number, on: number): Val {
   const values = emit.concat(
     [off, on].map((v) => emit.reshape(emit.scalar(v, like), [1])),
     0,
@@ -64,6 +105,10 @@ export const softCrossEntropy: Loss = {
   targets: "values",
   build: ({ emit, output, targets }) => emit.neg(emit.meanAll(logLikelihoods(emit, targets!, output))),
 };
+
+/** -Σ p log p of the prediction for each sample, or each pixel. Shapes: [N, K, …] → [N, …]. Units: nats. */
+export const entropies = (emit: Emitter, logits: Val): Val =>
+  emit.neg(logLikelihoods(emit, emit.softmax(logits, 1), logits));
 
 /** Mean entropy of the predictions, -Σ p log p. Source: Tent, Wang et al. 2021, §3. */
 export const entropy: Loss = {

@@ -202,3 +202,52 @@ test("a mixture lets gradients through the batch statistics", () => {
   expect(losses[0]).toBeGreaterThan(0);
   expect(Math.abs(losses[0]! - losses[1]!)).toBeGreaterThan(1e-6);
 });
+
+describe("statistics that move", () => {
+  const batches = [images, draw([N, C, H, W], -1), draw([N, C, H, W], 3)];
+  const train = { loss: softCrossEntropy, optimizer: sgd(), parameters: ["scale", "bias"] };
+  const options = (statistics: StepOptions["statistics"]): StepOptions => ({ statistics, train });
+  const targets = toReference(tensorOf("float32", [N, C], [0.2, 0.8, 0.5, 0.5, 1, 0]));
+  const settings = { targets, learningRate: 0 };
+
+  test("renormalize against averages of mean and deviation that begin at the first batch", () => {
+    const trainer = trainerOf(network(1), options({ renormalize: 0.75 }));
+    let average: { mean: readonly number[]; deviation: readonly number[] } | undefined;
+    for (const batch of batches) {
+      const moments = momentsOf(toNumbers(batch), "biased");
+      const now = { mean: moments.mean, deviation: moments.variance.map((v) => Math.sqrt(v + EPSILON)) };
+      average ??= now;
+      const { mean, deviation } = average;
+      const { prediction } = trainer.run(toReference(batch), settings);
+      const variance = deviation.map((s) => s ** 2 - EPSILON);
+      const x = toNumbers(batch);
+      const expected = Array.from({ length: N * C }, (_, nc) => {
+        const c = nc % C;
+        const map = x.slice(nc * H * W, (nc + 1) * H * W);
+        return Math.max(...map.map((v) => (SCALE[c]! * (v - mean[c]!)) / Math.sqrt(variance[c]! + EPSILON) + BIAS[c]!));
+      });
+      expect(maxDifference(prediction.data, expected)).toBeLessThan(1e-12);
+      average = { mean: mixed(0.75, mean, now.mean), deviation: mixed(0.75, deviation, now.deviation) };
+    }
+  });
+
+  test("renormalize with the gradient of the batch's own statistics in the first step", () => {
+    const gradients = ([{ renormalize: 0.9 }, { sourceWeight: 0, variance: "biased" }] as const).map((statistics) => {
+      const trainer = trainerOf(network(2), options(statistics));
+      return trainer.run(toReference(images), settings).gradientNorm!;
+    });
+    expect(gradients[0]).toBeCloseTo(gradients[1]!, 12);
+  });
+
+  test("mix with what was tracked, normalize with the mixture, and track that, whatever the momentum of the step", () => {
+    const trainer = trainerOf(network(1), options({ sourceWeight: 0.8, variance: "biased", source: "tracked" }));
+    let { mean, variance } = STORED as { mean: readonly number[]; variance: readonly number[] };
+    for (const batch of batches) {
+      const now = momentsOf(toNumbers(batch), "biased");
+      [mean, variance] = [mixed(0.8, mean, now.mean), mixed(0.8, variance, now.variance)];
+      trainer.run(toReference(batch), settings);
+      expect(maxDifference(trainer.weights().get("mean0")!.data, mean)).toBeLessThan(1e-12);
+      expect(maxDifference(trainer.weights().get("variance0")!.data, variance)).toBeLessThan(1e-12);
+    }
+  });
+});

@@ -3,25 +3,31 @@ import type { Emitter, Val } from "../ops/index.js";
 export interface UpdateContext {
   readonly emit: Emitter;
   readonly parameter: Val;
+  /** The parameter at the start of training, a constant. */
+  readonly source: Val;
   readonly gradient: Val;
   /** The optimizer's own arrays for this parameter, by the names in `buffers`. */
   readonly buffers: Readonly<Record<string, Val>>;
   readonly learningRate: Val;
   /** 1 in the first step. */
   readonly stepCount: Val;
+  /** A further input of the step, shaped like the parameter and fed as `name:parameter`. */
+  input(name: string): Val;
 }
 
 export interface Update {
-  /** What is added to the parameter. */
-  readonly delta: Val;
+  /** What the parameter becomes. */
+  readonly parameter: Val;
   readonly buffers: Readonly<Record<string, Val>>;
 }
 
 /** An optimizer writes one update per parameter into the graph; its arrays travel through the step like weights. */
 export interface Optimizer {
   readonly name: string;
-  /** Arrays kept per parameter, shaped like it, zero at the start. */
+  /** Arrays kept per parameter, shaped like it, zero at the start unless `copies` names them. */
   readonly buffers: readonly string[];
+  /** Of the buffers, those that start as the parameter. */
+  readonly copies?: readonly string[];
   update(context: UpdateContext): Update;
 }
 
@@ -41,11 +47,11 @@ export function sgd({ momentum = 0, nesterov = false, weightDecay = 0 }: SgdOpti
     buffers: momentum === 0 ? [] : ["momentum"],
     update({ emit, parameter, gradient, buffers, learningRate }) {
       const decayed = weightDecay === 0 ? gradient : emit.add(gradient, emit.mul(parameter, weightDecay));
-      const descend = (direction: Val): Val => emit.mul(direction, emit.neg(learningRate));
-      if (!buffers.momentum) return { delta: descend(decayed), buffers: {} };
+      const descend = (direction: Val): Val => emit.add(parameter, emit.mul(direction, emit.neg(learningRate)));
+      if (!buffers.momentum) return { parameter: descend(decayed), buffers: {} };
       const velocity = emit.add(emit.mul(buffers.momentum, momentum), decayed);
       const direction = nesterov ? emit.add(decayed, emit.mul(velocity, momentum)) : velocity;
-      return { delta: descend(direction), buffers: { momentum: velocity } };
+      return { parameter: descend(direction), buffers: { momentum: velocity } };
     },
   };
 }
@@ -84,7 +90,17 @@ function adamLike(name: string, options: AdamOptions, decoupled: boolean): Optim
       const rate = emit.neg(learningRate);
       const step = emit.mul(emit.div(mean, root), emit.div(rate, correction(beta1)));
       const total = decoupled && weightDecay !== 0 ? emit.add(step, emit.mul(decay, rate)) : step;
-      return { delta: total, buffers: { mean, square } };
+      return { parameter: emit.add(parameter, total), buffers: { mean, square } };
     },
   };
 }
+
+/** Plain descent that sums the squares of the gradients in `importance`; at a learning rate of 0 it only measures. */
+export const sumSquaredGradients: Optimizer = {
+  name: "sum-squared-gradients",
+  buffers: ["importance"],
+  update: ({ emit, parameter, gradient, buffers, learningRate }) => ({
+    parameter: emit.sub(parameter, emit.mul(gradient, learningRate)),
+    buffers: { importance: emit.add(buffers.importance!, emit.mul(gradient, gradient)) },
+  }),
+};

@@ -100,8 +100,8 @@ test("an array that is still read after its new value is known keeps a second bu
   const late: Optimizer = {
     ...sgd(),
     buffers: ["momentum"],
-    update: ({ emit, gradient, buffers: { momentum } }) => ({
-      delta: momentum!,
+    update: ({ emit, parameter, gradient, buffers: { momentum } }) => ({
+      parameter: emit.add(parameter, momentum!),
       buffers: { momentum: emit.add(momentum!, gradient) },
     }),
   };

@@ -19,7 +19,7 @@ export interface StepPhases {
  * weights and optimizer state need no second buffer. Undefined for a step that changes no parameter.
  */
 export function splitUpdate(step: Step): StepPhases | undefined {
-  const updated = step.state.filter(({ role }) => role !== "statistic");
+  const updated = step.state.filter(({ role }) => !isMeasured(role));
   if (step.gradients.length === 0) return undefined;
   const producers = new Map(
     step.model.graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)),
@@ -45,8 +45,11 @@ export function splitUpdate(step: Step): StepPhases | undefined {
   return { gradients, update, crossing, inPlace };
 }
 
+/** Whether a slot is known when the gradients are: the update has no part in it. */
+export const isMeasured = (role: StateSlot["role"]): boolean => role === "statistic" || role === "carried";
+
 /** Ops that read each element before they write it, when an input of theirs and the output are the same memory. */
-const ELEMENTWISE = new Set(["Add", "Sub", "Mul", "Div"]);
+const ELEMENTWISE = new Set(["Add", "Sub", "Mul", "Div", "Where"]);
 
 /** Whether every node that reads the old value has run when the new one is written, in any order that the edges allow. */
 function isSafeInPlace({ graph }: Model, { input, output }: StateSlot): boolean {

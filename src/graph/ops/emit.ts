@@ -36,6 +36,8 @@ type Scalar = number;
 export class Emitter {
   readonly nodes: Node[] = [];
   readonly types = new Map<string, TensorType>();
+  /** Values that no gradient goes back through. */
+  readonly detached = new Set<string>();
   private readonly taken: Set<string>;
   private readonly constants = new Map<string, Val>();
   private readonly known = new Map<string, Tensor>();
@@ -293,6 +295,13 @@ export class Emitter {
     const lead = a.dims.length - dims.length;
     const axes = a.dims.flatMap((d, i) => (i < lead || (dims[i - lead] === 1 && d !== 1) ? [i] : []));
     return this.reshape(this.reduceSum(a, axes, true), dims);
+  }
+
+  /** The same value, as a constant to whoever differentiates. */
+  detach(a: Val): Val {
+    const same = this.one("Identity", [a]);
+    this.detached.add(same.name);
+    return same;
   }
 
   /** Takes the nodes written since the last call: for passes that write between existing nodes. */

@@ -31,7 +31,7 @@ export function fakeMachine(timeOf: (model: Model, run: number) => number | unde
         run: async () => {
           const before = runs.filter((run) => run === index).length;
           runs.push(index);
-          return { outputs: {}, accepted: true, runMs: timeOf(model, before)! };
+          return { outputs: {}, accepted: true, updated: true, runMs: timeOf(model, before)! };
         },
         dispose: async () => {
           open--;

@@ -51,7 +51,8 @@ function hsvToRgb([hue, saturation, value]: Hsv): readonly [number, number, numb
   }
 }
 
-const mapHsv = (image: Field, change: (hsv: Hsv) => Hsv): Field =>
+/** A new field with every pixel changed in hue, saturation and value. */
+export const mapHsv = (image: Field, change: (hsv: Hsv) => Hsv): Field =>
   mapPixels(image, (red, green, blue) => hsvToRgb(change(rgbToHsv(red, green, blue))));
 
 /** Adds to the value of HSV. */

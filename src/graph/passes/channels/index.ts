@@ -1,6 +1,12 @@
-export { type ChannelGroup, type ChannelMember, findChannelGroups } from "./groups.js";
-export { type PrunedModel, pruneChannels, replayPruning } from "./prune.js";
-export { type PruneRecord, undoPruning } from "./record.js";
+export {
+  analyzeChannels,
+  type ChannelAnalysis,
+  type ChannelGroup,
+  type ChannelMember,
+  findChannelGroups,
+} from "./groups.js";
+export { pruneAnalyzed, type PrunedModel, pruneChannels, replayPruning } from "./prune.js";
+export { gatherAlong, type PruneRecord, undoPruning } from "./record.js";
 export { silenceChannels } from "./silence.js";
 export {
   CHANNEL_SCORES,

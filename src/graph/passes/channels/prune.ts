@@ -21,8 +21,15 @@ export interface PrunedModel {
  * Inputs, outputs, names of weights and metadata stay. What remains computes the same as when the removed channels gave zero.
  * Throws: `config.invalid` for a selection that does not fit, or leaves nothing of an axis.
  */
-export function pruneChannels(source: Model, selection: ChannelSelection, binding: Binding = {}): PrunedModel {
-  const { model, trace, groups, units } = analyzeChannels(source, binding);
+export const pruneChannels = (source: Model, selection: ChannelSelection, binding: Binding = {}): PrunedModel =>
+  pruneAnalyzed(analyzeChannels(source, binding), selection, binding);
+
+/** The same for a model that is analysed already: one analysis serves all weights and selections. */
+export function pruneAnalyzed(
+  { model, trace, groups, units }: ChannelAnalysis,
+  selection: ChannelSelection,
+  binding: Binding = {},
+): PrunedModel {
   checkSelection(groups, selection);
   const removed = new Set<number>();
   for (const [id, kept] of Object.entries(selection)) {
