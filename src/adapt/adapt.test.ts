@@ -4,7 +4,8 @@ import { squares, TINY_PREPROCESSING, tinyNetwork } from "../../test/helpers/tin
 import { tensorOf, zeros } from "../base/index.js";
 import { attr, inferShapes, type Model, writeModel } from "../graph/index.js";
 import { type Domain, type Skipped, UNLABELLED } from "../vision/index.js";
-import { adapt, adaptEach, type AdaptOptions } from "./adapt.js";
+import { adapt, adaptEach } from "./adapt.js";
+import type { AdaptOptions } from "./options.js";
 import { bn, findMethod, finetune, source, tent } from "./methods/index.js";
 import { accuracyOf } from "./metrics.js";
 import { train } from "./train.js";

@@ -12,8 +12,8 @@ export function isClassifier({ graph }: Model): boolean {
  * Detectors and segmenters can be given new statistics, which asks nothing of the outputs; the losses are those of classifiers.
  * Throws: `method.unsuitable`.
  */
-export function checkTask({ name }: Method, plan: MethodPlan, model: Model): void {
-  if (!plan.train || isClassifier(model)) return;
+export function checkTask({ name, outputs }: Method, plan: MethodPlan, model: Model): void {
+  if (outputs === "any" || (!plan.train && !plan.control) || isClassifier(model)) return;
   const output = model.graph.outputs[0]!;
   const message = `method "${name}": a classifier whose first output is [N,K], got "${output.name}" ${formatShape(output.dims ?? [])}; use bn, which needs no loss`;
   throw new LimberError("method.unsuitable", message, { method: name, output: output.name });
