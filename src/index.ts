@@ -1,7 +1,7 @@
 /**
  * Vision models that stay accurate on the device they run on: ONNX in, adapted ONNX out.
  *
- * What a program usually needs; `limber/graph`, `limber/run/node`, `limber/vision` and `limber/adapt` have the rest.
+ * What a program usually needs; `limber/graph`, `limber/run/node`, `limber/vision`, `limber/adapt` and `limber/elastic` have the rest.
  */
 export {
   accuracyOf,

@@ -163,7 +163,7 @@ describe("limber adapt", () => {
   });
 
   it.each([
-    ["an unknown method", ["--method", "magic"], "method: one of source, bn, tent, finetune"],
+    ["an unknown method", ["--method", "magic"], "method: one of source, bn, tent, shot-im"],
     ["an option of another method", ["--method", "tent", "--prior", "3"], "prior"],
     ["an option out of range", ["--method", "tent", "--lr", "0"], "learningRate"],
     ["a scope that is no node", ["--method", "finetune", "--labelled", "4", "--scope", "from=nowhere"], "nowhere"],

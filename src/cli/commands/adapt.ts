@@ -11,6 +11,7 @@ import {
   type Tally,
 } from "../../adapt/index.js";
 import { writeFileAtomic } from "../../run/node.js";
+import { type Domain, joinDomains, type Preprocessing } from "../../vision/index.js";
 import { defineCommand } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, layOutStream, openData } from "../data.js";
 import { createFolder } from "../files.js";
@@ -29,10 +30,10 @@ const METHOD_FLAGS = {
     maximum: 1,
     help: "bn: weight of the source statistics, as a share",
   },
-  lr: { kind: "number", fraction: true, minimum: 0, help: "tent, finetune: learning rate" },
-  optimizer: { kind: "text", choices: ["adam", "sgd"], value: "name", help: "tent, finetune: optimizer" },
+  lr: { kind: "number", fraction: true, minimum: 0, help: "learning rate" },
+  optimizer: { kind: "text", choices: ["adam", "sgd"], value: "name", help: "optimizer" },
   scope: { kind: "text", value: "what", help: "finetune: all, norm, head or from=<node>" },
-  epochs: { kind: "number", minimum: 1, help: "finetune: passes over the labelled images" },
+  epochs: { kind: "number", minimum: 1, help: "finetune, shot: passes over the images" },
   option: { kind: "pairs", help: "any option of the method; may be repeated" },
 } as const;
 
@@ -53,6 +54,12 @@ export const adaptCommand = defineCommand({
       default: 64,
       help: "finetune: how many images of each domain have a label",
     },
+    sourceData: {
+      kind: "text",
+      value: "path",
+      help: "eata, cua: labelled images of the source domain, for methods that use some",
+    },
+    unguarded: { kind: "boolean", help: "do not start again from the source when predictions have collapsed" },
     batch: { kind: "number", minimum: 1, default: 32, help: "images per step" },
     stream: {
       kind: "text",
@@ -88,8 +95,13 @@ export const adaptCommand = defineCommand({
     if (unlabelled) context.note("nothing is measured: the images have no labels that this model predicts");
     const { preprocessing, batchSize } = opened;
     const { seed, signal, onProgress } = context;
+    const source =
+      flags.sourceData === undefined
+        ? undefined
+        : await openSource(flags.sourceData, flags, { ...context, preprocessing });
     const domains = flags.stream === undefined ? dataset.domains : layOutStream(dataset, flags.stream, batchSize, seed);
     const { domains: reports, model } = await adapt(opened.model, domains, {
+      ...{ source, withoutGuard: flags.unguarded },
       ...{ method, methodOptions, preprocessing, batchSize, seed, signal, onProgress, ...runtimeOf(context) },
       tune: tuneSettingsOf(flags, context),
       ...{ labelled: flags.labelled, unlabelled, continual: flags.continual, onSkipped: createSkipNotes(context.note) },
@@ -127,6 +139,18 @@ export const adaptCommand = defineCommand({
   },
 });
 
+/** All domains at the path as one. */
+async function openSource(
+  path: string,
+  flags: Parameters<typeof openData>[0],
+  context: Parameters<typeof openData>[1] & { readonly preprocessing: Preprocessing },
+): Promise<{ readonly domain: Domain }> {
+  const { domains } = await openData({ ...flags, data: path, domains: undefined, limit: undefined }, context, {
+    ...{ preprocessing: context.preprocessing, split: "train", worldSamples: 2000, labels: "required" },
+  });
+  return { domain: joinDomains("source", domains) };
+}
+
 type MethodFlags = { readonly [K in keyof typeof METHOD_FLAGS]?: unknown };
 
 /** Only what was given: a method refuses options that it does not know. */
@@ -147,11 +171,11 @@ function methodOptionsOf({
 }
 
 const describeDomain = (
-  { name, online, adaptSeconds, steps, refused, cacheHits, ...rest }: DomainReport,
+  { name, online, adaptSeconds, steps, refused, collapses, cacheHits, ...rest }: DomainReport,
   unlabelled: boolean,
 ) => ({
   ...{ name, total: online.total, ...accuraciesOf({ online, ...rest }, unlabelled) },
-  ...{ adaptSeconds, steps, refused, cacheHits, skipped: online.skipped },
+  ...{ adaptSeconds, steps, refused, collapses, cacheHits, skipped: online.skipped },
 });
 
 /** Null where there was nothing to measure with. */
@@ -167,12 +191,13 @@ function accuraciesOf(
 function summarize(reports: readonly DomainReport[], unlabelled: boolean) {
   const tally = (key: "online" | "after" | "source"): Tally =>
     reports.map((r) => r[key]).reduce(addTallies, EMPTY_TALLY);
-  const sum = (key: "adaptSeconds" | "steps" | "refused" | "cacheHits"): number =>
+  const sum = (key: "adaptSeconds" | "steps" | "refused" | "collapses" | "cacheHits"): number =>
     reports.reduce((total, r) => total + r[key], 0);
   return {
     ...accuraciesOf({ online: tally("online"), after: tally("after"), source: tally("source") }, unlabelled),
     ...{ adaptSeconds: sum("adaptSeconds"), steps: sum("steps") },
-    ...{ refused: sum("refused"), cacheHits: sum("cacheHits"), skipped: tally("online").skipped },
+    ...{ refused: sum("refused"), collapses: sum("collapses"), cacheHits: sum("cacheHits") },
+    skipped: tally("online").skipped,
   };
 }
 
@@ -198,10 +223,15 @@ function formatReport(
   const rows = [...domains.map((row) => cells(row.name, row)), cells("all", all)];
   const refused =
     all.refused === 0 ? "" : `\n${formatCount(all.refused)} steps refused: a loss or gradient was not finite`;
+  const collapsed =
+    all.collapses === 0
+      ? ""
+      : `\n${formatCount(all.collapses)} times predictions collapsed to few classes, and it started again from the source`;
   const written = output === undefined ? "" : `\nwritten: ${output}`;
   return (
     formatTable(["domain", "source", "online", "after", "steps", "time"], rows) +
     refused +
+    collapsed +
     formatSkipped(all.skipped) +
     written
   );

@@ -4,8 +4,10 @@ import { bench } from "./bench.js";
 import { corruptCommand } from "./corrupt.js";
 import { demo } from "./demo.js";
 import { doctor } from "./doctor.js";
+import { elastic } from "./elastic.js";
 import { evalCommand } from "./eval.js";
 import { inspect } from "./inspect.js";
+import { master } from "./master.js";
 import { prune } from "./prune.js";
 import { trainCommand } from "./train.js";
 
@@ -16,6 +18,8 @@ export const COMMANDS: readonly Command[] = [
   adaptCommand,
   trainCommand,
   prune,
+  master,
+  elastic,
   corruptCommand,
   demo,
   bench,

@@ -1,0 +1,139 @@
+import { LimberError, Random } from "../base/index.js";
+import { adaptEach, type AdaptOptions, type DomainReport, type Scope } from "../adapt/index.js";
+import {
+  costOf,
+  foldBoosts,
+  inferShapes,
+  type Model,
+  type Surrogate,
+  SurrogateCutter,
+  writeModel,
+} from "../graph/index.js";
+import { createMachine, type Machine } from "../run/node.js";
+import { batches, channelsOf, type Domain } from "../vision/index.js";
+import { type Generated, type GenerateOptions, generateSurrogate } from "./generate.js";
+import { measureSensitivity, pickFilters, scopeOf, type Strategy } from "./sensitivity.js";
+import type { MasterVersions } from "./versions.js";
+
+type GenerationOptions = Pick<GenerateOptions, "sparsity" | "relevance" | "representative" | "inverse" | "loss">;
+
+export interface ElasticOptions extends Omit<AdaptOptions, "continual">, GenerationOptions {
+  /** Share of the filters that train. Default 0.2. */
+  readonly trainShare?: number | undefined;
+  /** Which ones. Default `sensitive`. */
+  readonly strategy?: Strategy | undefined;
+  /** How much of what a surrogate learnt goes into the master. Default 0.2; 0 leaves the master as it is. */
+  readonly alpha?: number | undefined;
+  /** Filters that the last surrogate had too go on from where they stood there. Default: all start from the master. */
+  readonly reuse?: boolean | undefined;
+  /** Images that a surrogate is made for. Default: one batch. */
+  readonly probeImages?: number | undefined;
+}
+
+/** What came of one domain. */
+export interface ElasticDomain {
+  /** Accuracy of the surrogate before (`source`), while (`online`) and after it was adapted; the time of its steps alone. */
+  readonly report: DomainReport;
+  readonly generated: Generated;
+  /** Finding out which filters are to train. Units: milliseconds. */
+  readonly sensitivityMs: number;
+  /** The surrogate as adapted, to serve: boosts folded. */
+  readonly model: Model;
+  /** Of one image through `model`. */
+  readonly macs: number;
+  readonly sizeBytes: number;
+  /** Share of its filters that the last surrogate had too; nothing for the first. */
+  readonly overlap: number | undefined;
+  /** Filters that trained, and all of them. */
+  readonly trainedFilters: number;
+  readonly filters: number;
+}
+
+/**
+ * ElasticDNN on a sequence of domains, for one application: for each, a surrogate is cut for its first images, its most sensitive filters
+ * are trained by a method as its images come, and what they learnt flows back into the master, from which the next one is cut.
+ *
+ * Source: ElasticDNN, TC 2024; the loop of its authors' code. Ending the iteration early frees everything.
+ * Throws: as `generateSurrogate` and `adapt`.
+ */
+export async function* adaptDomains(
+  versions: MasterVersions,
+  domains: Iterable<Domain>,
+  options: ElasticOptions,
+): AsyncGenerator<ElasticDomain, void, undefined> {
+  await using machine = createMachine(options);
+  const cutter = new SurrogateCutter(versions.current);
+  let last: { readonly surrogate: Surrogate; readonly trained: Model } | undefined;
+  for (const domain of domains) {
+    const images = await readProbe(domain, options);
+    const reused = options.reuse === true ? last : undefined;
+    const generated = await generateSurrogate(versions.current, cutter, images, { ...options, machine, last: reused });
+    const { surrogate } = generated;
+    const { scope, trainedFilters, sensitivityMs } = await chooseScope(surrogate, images, domain, options, machine);
+    const course = { ...options, methodOptions: trainFeatures(options), continual: false, scope };
+    for await (const { report, model: trained } of adaptEach(surrogate.model, [domain], course)) {
+      versions.feed(surrogate, trained, options.alpha ?? 0.2);
+      const model = foldBoosts(trained);
+      const filters = surrogate.filters.reduce((sum, { size }) => sum + size, 0);
+      yield {
+        ...{ report, generated, sensitivityMs, model, trainedFilters, filters },
+        ...costsOf(model, options),
+        overlap: last && overlapOf(surrogate, last.surrogate),
+      };
+      last = { surrogate, trained };
+    }
+  }
+}
+
+/** The options of the method; where it can choose what trains, all that the scope leaves it does, unless they say otherwise. */
+function trainFeatures({ method, methodOptions }: ElasticOptions): unknown {
+  const wider = { trains: "features", ...(methodOptions as object | undefined) };
+  return method.options.safeParse(wider).success ? wider : methodOptions;
+}
+
+/** The first images of a domain. Throws: `data.invalid` where none can be read. */
+async function readProbe(
+  domain: Domain,
+  { preprocessing, batchSize = 32, probeImages = batchSize, signal }: ElasticOptions,
+) {
+  for await (const batch of batches(domain, { preprocessing, batchSize: probeImages, signal }))
+    if (batch.labels.length > 0) return batch.images;
+  const message = `domain "${domain.name}": an image that can be read, got none; check the folder`;
+  throw new LimberError("data.invalid", message, { domain: domain.name });
+}
+
+async function chooseScope(
+  { model, filters }: Surrogate,
+  images: Awaited<ReturnType<typeof readProbe>>,
+  domain: Domain,
+  { trainShare = 0.2, strategy = "sensitive", seed = 0, ...options }: ElasticOptions,
+  machine: Machine,
+): Promise<{ scope: Scope; trainedFilters: number; sensitivityMs: number }> {
+  const started = performance.now();
+  const isMeasured = strategy === "sensitive" || strategy === "inverse";
+  const scores = isMeasured
+    ? await measureSensitivity(model, filters, images, { ...options, machine })
+    : Object.fromEntries(filters.map(({ group, size }) => [group, Array<number>(size).fill(0)]));
+  const random = new Random(seed).fork(domain.name);
+  const chosen = pickFilters(scores, { share: trainShare, strategy, random });
+  const trainedFilters = Object.values(chosen).reduce((sum, units) => sum + units.length, 0);
+  return { scope: scopeOf(model, filters, chosen), trainedFilters, sensitivityMs: performance.now() - started };
+}
+
+function costsOf(model: Model, { preprocessing }: ElasticOptions): { macs: number; sizeBytes: number } {
+  const { height, width } = preprocessing;
+  const inputDims = { [model.graph.inputs[0]!.name]: [1, channelsOf(preprocessing), height, width] };
+  const isOpen = typeof model.graph.inputs[0]!.dims?.[0] !== "number";
+  const { macs } = costOf(inferShapes(model, isOpen ? { inputDims } : {}));
+  return { macs, sizeBytes: writeModel(model).length };
+}
+
+function overlapOf(now: Surrogate, before: Surrogate): number {
+  const groups = Object.entries(now.choice.kept);
+  const shared = groups.map(([group, units]) => {
+    const old = new Set(before.choice.kept[group]);
+    return units.filter((unit) => old.has(unit)).length;
+  });
+  const all = groups.reduce((sum, [, units]) => sum + units.length, 0);
+  return shared.reduce((a, b) => a + b, 0) / all;
+}
