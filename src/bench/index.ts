@@ -1,5 +1,6 @@
 /** Benchmarks against peers: ratios from interleaved runs, never absolute claims. */
 export { drawEngineReport } from "./chart.js";
+export * from "./elastic/index.js";
 export * from "./engine.js";
 export { MODE_NAMES, MODES, type Mode } from "./modes.js";
 export { BENCH_NETWORKS } from "./networks.js";

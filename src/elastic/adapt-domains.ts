@@ -28,6 +28,8 @@ export interface ElasticOptions extends Omit<AdaptOptions, "continual">, Generat
   readonly reuse?: boolean | undefined;
   /** Images that a surrogate is made for. Default: one batch. */
   readonly probeImages?: number | undefined;
+  /** Whose first images choose the filters. Default: the domain itself; any other is an ablation. */
+  readonly probe?: Domain | undefined;
 }
 
 /** What came of one domain. */
@@ -67,7 +69,8 @@ export async function* adaptDomains(
   for (const domain of domains) {
     const images = await readProbe(domain, options);
     const reused = options.reuse === true ? last : undefined;
-    const generated = await generateSurrogate(versions.current, cutter, images, { ...options, machine, last: reused });
+    const asked = options.probe ? await readProbe(options.probe, options) : images;
+    const generated = await generateSurrogate(versions.current, cutter, asked, { ...options, machine, last: reused });
     const { surrogate } = generated;
     const { scope, trainedFilters, sensitivityMs } = await chooseScope(surrogate, images, domain, options, machine);
     const course = { ...options, methodOptions: trainFeatures(options), continual: false, scope };

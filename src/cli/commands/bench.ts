@@ -14,6 +14,7 @@ import {
   worstFirst,
 } from "../../bench/index.js";
 import { writeFileAtomic } from "../../run/node.js";
+import { ELASTIC_BENCH_FLAGS, runElasticBench } from "../bench-elastic.js";
 import { defineCommand, EXIT, type FlagValues } from "../command.js";
 import { describeBench } from "../describe-bench.js";
 import { formatCsv } from "../format.js";
@@ -42,21 +43,26 @@ const BENCH_FLAGS = {
   },
   csv: { kind: "text", help: "write the rows as a table", value: "file" },
   chart: { kind: "text", help: "write the rows as a page with charts", value: "file" },
+  ...ELASTIC_BENCH_FLAGS,
 } as const;
 
 /** `bench <what>`: how fast is this machine, beside what others are used to? */
 export const bench = defineCommand({
   name: "bench",
-  summary: "Measure training steps and inference beside PyTorch in the same run",
-  args: { what: { help: "the benchmark: engine" } },
+  summary: "Measure training steps beside PyTorch, or ElasticDNN beside other adaptation",
+  args: { what: { help: "the benchmark: engine or elastic" } },
   flags: BENCH_FLAGS,
   examples: [
     "bench engine --json",
     "bench engine --networks resnet20 --modes full,inference --python ../venv/bin/python",
     "bench engine --rows bench.jsonl --csv bench.csv --chart bench.html",
+    "bench elastic --world digits --json",
   ],
-  async run({ args, flags, threads = availableParallelism(), seed, signal, onProgress, note }) {
-    if (args.what !== "engine") throw new LimberError("config.invalid", `bench: one of engine, got "${args.what}"`);
+  async run({ args, flags, ...context }) {
+    const { threads = availableParallelism(), seed, signal, onProgress, note } = context;
+    if (args.what === "elastic") return runElasticBench(flags, { ...context, threads });
+    if (args.what !== "engine")
+      throw new LimberError("config.invalid", `bench: one of engine, elastic, got "${args.what}"`);
     const networks = flags.networks && checkNames("networks", flags.networks, NETWORK_NAMES);
     const modes = flags.modes && checkNames("modes", flags.modes, MODE_NAMES);
     const peers = checkNames("peers", flags.peers, PEER_NAMES);
