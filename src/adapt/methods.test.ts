@@ -80,10 +80,10 @@ describe.each(METHODS.map((method) => [method.name, method] as const))("method %
       ...settingsOf(method),
     });
     // Which samples are labelled depends on the place in the stream, so only methods without labels see the same data.
-    if (!needsLabels(method)) expect(writeModel(last)).toEqual(writeModel(first.model));
     const timeless = (report: DomainReport): DomainReport => ({ ...report, adaptSeconds: 0 });
-    if (!needsLabels(method)) expect(timeless(domains[1]!)).toEqual(timeless(first.report));
-    expect(writeModel((await run(method, domain)).model)).toEqual(writeModel(first.model));
+    const again = needsLabels(method) ? await run(method, domain) : { model: last, report: domains[1]! };
+    expect(writeModel(again.model)).toEqual(writeModel(first.model));
+    expect(timeless(again.report)).toEqual(timeless(first.report));
   });
 
   test("is as at the start after a reset, to the byte", async () => {

@@ -175,6 +175,4 @@ export function createReferenceRun(
 }
 
 const asReference = (value: RunTensor | ReferenceTensor | Tensor): ReferenceTensor =>
-  value.data instanceof Float64Array && value.dtype !== "float64"
-    ? (value as ReferenceTensor)
-    : toReference(value);
+  value.data instanceof Float64Array && value.dtype !== "float64" ? (value as ReferenceTensor) : toReference(value);
