@@ -74,7 +74,8 @@ async function limber(
 
 describe.runIf(data)("accuracy oracle on real corrupted images (LIMBER_DATA)", () => {
   const model = join(data ?? "", "cifar10_resnet/resnet20_cifar10_convshortcut.onnx");
-  const common = ["--data", join(data ?? "", "cifar10c_lossless"), "--preset", "cifar", "--batch", "200"];
+  const folder = join(data ?? "", "cifar10c_lossless");
+  const common = ["--data", folder, "--preset", "cifar", "--batch", "200", "--domains", chosen.join(",")];
   const imagesOff = (name: string, accuracy: number, errors: readonly number[]): number =>
     Math.abs((1 - accuracy) * IMAGES - (errors[DOMAINS.indexOf(name)]! / 100) * IMAGES);
 
