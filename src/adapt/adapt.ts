@@ -1,10 +1,10 @@
 import { LimberError, Random, throwIfAborted } from "../base/index.js";
 import { type Model, prepareModel } from "../graph/index.js";
-import { createMachine, Predictor, Trainer, tuneStep } from "../run/node.js";
+import { createMachine, Predictor, rentTrainer, tuneStep } from "../run/node.js";
 import { channelsOf, type Domain, type Skipped } from "../vision/index.js";
-import { runCourse } from "./course.js";
+import { exportAdapted, runCourse } from "./course.js";
 import { evaluate } from "./evaluate.js";
-import { planMethod } from "./method.js";
+import { type MethodPlan, planMethod } from "./method.js";
 import { MethodRun } from "./method-run.js";
 import { EMPTY_TALLY, type Tally } from "./metrics.js";
 import type { AdaptOptions, DomainReport } from "./options.js";
@@ -55,16 +55,24 @@ export async function* adaptEach(
   checkTask(method, plan, model);
   const images = method.source && sourceImages(method, options, batchSize);
   const unlabelled = options.unlabelled || !isClassifier(model);
-  await using machine = createMachine(options);
-  if (images && (method.source === "importance" || plan.wantsImportance)) {
+  const given = options.trainers?.machine ?? options.machine;
+  await using own = given ? undefined : createMachine(options);
+  const machine = (given ?? own)!;
+  const hasImportance = images !== undefined && plan.wantsImportance !== undefined;
+  if (hasImportance) {
     const importance = await measureImportance(model, plan, machine, { ...options, images, batchSize });
     plan = planMethod(method, model, batchSize, methodOptions, { scope, importance });
   }
   const { height, width } = options.preprocessing;
   const imageDims = [batchSize, channelsOf(options.preprocessing), height, width];
   const { choose } = await tuneStep(model, options.tune ?? {}, { ...plan, ...options, machine, imageDims });
-  const trainer = Trainer.create(model, { ...plan, ...options, machine, choose });
-  const before = options.withoutEvaluation || unlabelled ? undefined : await Predictor.create(machine, model, options);
+  // Importance is numbers of this very model, in the step as constants.
+  const kept = hasImportance ? undefined : options.trainers;
+  const settings = { ...plan, ...options, choose };
+  await using lease = await rentTrainer(kept, keyOf(options, plan), model, { ...settings, machine });
+  const { trainer } = lease;
+  await using before =
+    options.withoutEvaluation || unlabelled ? undefined : await Predictor.create(machine, model, options);
   const createRun = (): MethodRun => {
     const random = new Random(options.seed ?? 0).fork("method");
     const source = images && endlessBatches(images, { ...options, batchSize, random: random.fork("source") });
@@ -91,7 +99,7 @@ export async function* adaptEach(
       ...{ ...options, unlabelled, onSkipped, batchSize, indices, random, proven },
     });
     proven ||= course.online.total > 0;
-    const adapted = run.exportModel(await trainer.exportModel({ weights: plan.exports }));
+    const adapted = await exportAdapted(run, trainer);
     const reading = { ...options, onSkipped, batchSize, indices: held };
     const measure = async (what: Model | Predictor): Promise<Tally> => {
       const predictor = what instanceof Predictor ? what : await Predictor.create(machine, what, options);
@@ -104,6 +112,10 @@ export async function* adaptEach(
     yield { report: { name: domain.name, source: sourceTally, after, ...course }, model: adapted };
   }
 }
+
+/** What makes the step of a plan, up to the model: equal for equal steps. */
+const keyOf = ({ method, methodOptions }: AdaptOptions, { statistics, observe, train }: MethodPlan): string =>
+  JSON.stringify([method.name, methodOptions, statistics, observe, train?.parameters, [...(train?.rows ?? [])]]);
 
 /** Samples to adapt on and samples to measure on. They differ only when labels are used. */
 function splitLabelled(

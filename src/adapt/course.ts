@@ -1,4 +1,5 @@
 import { isLimberError, type LimberError, type Random } from "../base/index.js";
+import type { Model } from "../graph/index.js";
 import type { RunTensor, StepReport, Trainer } from "../run/node.js";
 import { type Batch, batches, type Domain, type Skipped } from "../vision/index.js";
 import { CollapseGuard } from "./guard.js";
@@ -17,6 +18,10 @@ export interface Course extends AdaptOptions {
 }
 
 type CourseReport = Pick<DomainReport, "online" | "adaptSeconds" | "steps" | "refused" | "collapses" | "cacheHits">;
+
+/** The model as it stands, ready to be written. */
+export const exportAdapted = async (run: MethodRun, trainer: Trainer): Promise<Model> =>
+  run.exportModel(await trainer.exportModel({ weights: run.plan.exports }));
 
 /** The steps of one domain: one pass for online methods, as many as planned for others. */
 export async function runCourse(
@@ -51,7 +56,6 @@ export async function runCourse(
       steps++;
       milliseconds += report.runMs;
       if (!report.accepted) refused++;
-      course.onStep?.({ domain: domain.name, step: steps, loss: report.loss, accepted: report.accepted });
       const askSource = async (): Promise<RunTensor> =>
         (await trainer.predict(batch.images, { weights: "source" })).prediction;
       if (await guard?.hasCollapsed(report.prediction, askSource)) {
@@ -59,6 +63,9 @@ export async function runCourse(
         guard?.reset();
         collapses++;
       }
+      const record = { domain: domain.name, step: steps, loss: report.loss, accepted: report.accepted };
+      const exportModel = () => exportAdapted(run, trainer);
+      await course.onStep?.(record, { adaptSeconds: milliseconds / 1000, exportModel });
       done += batch.labels.length;
       course.onProgress?.({ stage: "adapt", done, total: epochs * size, note: domain.name });
     }

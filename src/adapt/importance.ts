@@ -5,8 +5,8 @@ import type { MethodPlan } from "./method.js";
 import type { StepEngine } from "./method-run.js";
 
 /** The plan that measures how much each parameter matters, where another one will train it. */
-export const importancePlan = ({ statistics, train }: MethodPlan): MethodPlan => ({
-  statistics,
+export const importancePlan = ({ statistics, train, wantsImportance }: MethodPlan): MethodPlan => ({
+  statistics: wantsImportance === "samples" ? "fixed" : statistics,
   train: {
     ...{ loss: selfCrossEntropy, optimizer: sumSquaredGradients, learningRate: 0, epochs: 1 },
     ...{ parameters: train?.parameters ?? [], ...(train?.rows && { rows: train.rows }) },
@@ -15,9 +15,9 @@ export const importancePlan = ({ statistics, train }: MethodPlan): MethodPlan =>
 
 /**
  * F = mean over batches of (∂ cross-entropy against the predicted classes / ∂θ)²: the Fisher information as EATA estimates it, from
- * the mean gradient of each batch. `engine` runs `importancePlan`.
+ * the mean gradient of each batch; with batches of one image, that of its definition. `engine` runs `importancePlan`.
  *
- * Source: Niu et al. 2022, arXiv:2204.02610, eq. 9.
+ * Source: Niu et al. 2022, arXiv:2204.02610, eq. 9, and its authors' code.
  */
 export async function estimateImportance(
   engine: StepEngine,

@@ -2,6 +2,7 @@ import { type FloatTensor, invariant } from "../base/index.js";
 import { type Model, outputAxisOf } from "../graph/index.js";
 import type { Batch, Forward, ForwardOptions, ResetOptions, RunTensor, StepReport, StepSettings } from "../run/node.js";
 import { applyView, drawView, type Preprocessing } from "../vision/index.js";
+import { mapImages } from "./replay/images.js";
 import type { Control, Host, MethodPlan, StreamBatch, TrainedShape } from "./method.js";
 
 /** What runs the steps of a plan and owns the weights: `Trainer`, or the float64 reference in tests. */
@@ -35,9 +36,11 @@ export class MethodRun {
   ) {
     this.host = {
       ...{ random, source, trained: trainedShapes(model, plan) },
-      augment: (images, options) => {
+      augment: (images, { per = "batch", ...options } = {}) => {
         const start = performance.now();
-        const view = applyView(images as FloatTensor, preprocessing, drawView(preprocessing, random, options), random);
+        const draw = (some: RunTensor): RunTensor =>
+          applyView(some as FloatTensor, preprocessing, drawView(preprocessing, random, options), random);
+        const view = per === "batch" ? draw(images) : mapImages(images, draw);
         this.spentMs += performance.now() - start;
         return view;
       },

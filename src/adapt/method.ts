@@ -21,6 +21,9 @@ export interface PlanContext<Options> {
   readonly importance?: ReadonlyMap<string, Tensor> | undefined;
 }
 
+/** Whose gradients are squared to tell how much a parameter matters. */
+export type ImportanceKind = "batches" | "samples";
+
 /** What a method does in each step. The loop, seeds, evaluation and reset belong to the engine. */
 export interface MethodPlan {
   readonly statistics: Statistics;
@@ -31,8 +34,11 @@ export interface MethodPlan {
   };
   /** What is exported in place of the weights: an array that the optimizer keeps of each, by its name, such as a teacher. */
   readonly exports?: string;
-  /** Of a method that is given images of the source: to be planned again with `PlanContext.importance`. */
-  readonly wantsImportance?: boolean;
+  /**
+   * Of a method that is given images of the source: to be planned again with `PlanContext.importance`, of the squared mean gradients of
+   * batches, or of the squared gradients of single samples with the stored statistics.
+   */
+  readonly wantsImportance?: ImportanceKind | undefined;
   /** Values of the model that `control` reads beside the prediction, such as the features in front of the classifier. */
   readonly observe?: readonly string[];
   /** What happens on the host around the steps; default: a step on each batch. */
@@ -73,6 +79,11 @@ export interface PredictOptions extends Omit<ForwardOptions, "statisticsMomentum
   readonly tracks?: boolean | undefined;
 }
 
+export interface AugmentOptions extends ViewOptions {
+  /** Whether a view is drawn once for all images (default), or for each. */
+  readonly per?: "batch" | "image" | undefined;
+}
+
 /** What a control may ask of the engine. `Trainer` serves it, and in tests the float64 reference. */
 export interface Host {
   /** One step of the plan on these images, learning rate and statistics momentum set by the loop unless given. */
@@ -81,8 +92,8 @@ export interface Host {
   predict(images: RunTensor, options?: PredictOptions): Promise<Forward>;
   /** Weights, statistics, optimizer and the arrays that losses carry as at the start; then `control.reset`. */
   reset(options?: ResetOptions): Promise<void>;
-  /** A view of images of the model's input, drawn once for all of them. */
-  augment(images: RunTensor, options?: ViewOptions): RunTensor;
+  /** A view of images of the model's input. */
+  augment(images: RunTensor, options?: AugmentOptions): RunTensor;
   /** What trains, in the shapes of `UpdateContext.input`. */
   readonly trained: readonly TrainedShape[];
   /** Randomness of this course: same seed, same draws. */
@@ -105,8 +116,8 @@ export interface Method<Schema extends z.ZodType = z.ZodType> {
   readonly summary: string;
   /** `none`: adapts to each batch of the stream as it comes. `required`: trains on labelled samples. */
   readonly labels: "none" | "required";
-  /** What it uses of the source's images: labelled batches, or `PlanContext.importance`. Absent: nothing. */
-  readonly source?: "images" | "importance";
+  /** Whether it uses images of the source. Absent: it does not. */
+  readonly source?: "images";
   /** What the first output may be where the method reads it: scores of classes (default), or maps of them too. */
   readonly outputs?: "classes" | "any";
   readonly options: Schema;

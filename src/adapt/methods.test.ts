@@ -1,27 +1,20 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
+import { describeContract, settingsOf } from "../../test/helpers/method-contract.js";
 import { maxDifference } from "../../test/helpers/parity.js";
-import { CLASSES, damaged, foldedNetwork, squares, TINY_PREPROCESSING, tinyNetwork } from "../../test/helpers/tiny.js";
-import { isLimberError, Random } from "../base/index.js";
-import { type Model, readModel, writeModel } from "../graph/index.js";
-import { createMachine, Predictor, Trainer } from "../run/node.js";
-import { type Batch, batches, type Domain } from "../vision/index.js";
+import { foldedNetwork, smallNetwork, squares, TINY_PREPROCESSING, tinyNetwork } from "../../test/helpers/tiny.js";
+import { type Model, writeModel } from "../graph/index.js";
+import { createMachine } from "../run/node.js";
+import type { Domain } from "../vision/index.js";
 import { adapt } from "./adapt.js";
 import type { AdaptOptions, DomainReport } from "./options.js";
-import { evaluate } from "./evaluate.js";
-import { type Method, planMethod, type StreamBatch } from "./method.js";
-import { MethodRun } from "./method-run.js";
+import { type Method, planMethod } from "./method.js";
 import { bn, findMethod, METHODS } from "./methods/index.js";
+
+const machine = createMachine();
+afterAll(() => machine[Symbol.asyncDispose]());
 
 const model = tinyNetwork();
 const NEEDS_NORM = ["bn", "tent", "shot-im", "eta", "eata", "delta", "sar", "finetune", "rotta"];
-const needsLabels = ({ labels }: Method): boolean => labels === "required";
-/** What keeps a run short, where a method has it. */
-const SHORT = [{ epochs: 2 }, { views: 2 }, { capacity: 8 }];
-/** What a method is given besides: options for a short run, and images of the source where it uses some. */
-const settingsOf = (method: Method): Partial<AdaptOptions> => ({
-  methodOptions: Object.assign({}, ...SHORT.filter((option) => method.options.safeParse(option).success)) as unknown,
-  ...(method.source && { source: { domain: squares("home", 16, { seed: 4 }) } }),
-});
 
 async function run(
   method: Method,
@@ -29,40 +22,19 @@ async function run(
   options: Partial<AdaptOptions> = {},
 ): Promise<{ report: DomainReport; model: Model }> {
   const result = await adapt(model, [domain], {
-    ...{ method, preprocessing: TINY_PREPROCESSING, batchSize: 8, labelled: 8, threads: 1, seed: 3 },
+    ...{ method, machine, preprocessing: TINY_PREPROCESSING, batchSize: 8, labelled: 8, threads: 1, seed: 3 },
     ...settingsOf(method),
     ...options,
   });
   return { report: result.domains[0]!, model: result.model };
 }
 
-async function* streamOnce(all: readonly StreamBatch[]): AsyncGenerator<StreamBatch> {
-  for (const batch of all) yield await Promise.resolve(batch);
-}
-async function* repeat(batch: StreamBatch): AsyncGenerator<StreamBatch, never> {
-  for (;;) yield await Promise.resolve(batch);
-}
+describeContract({ name: "a plain model", model: smallNetwork() });
 
-const finite = ({ graph }: Model): boolean =>
-  [...graph.initializers.values()].every(({ data }) => (data as Float32Array).every(Number.isFinite));
-
-/** What holds for every method, present and future. */
 describe.each(METHODS.map((method) => [method.name, method] as const))("method %s", (name, method) => {
-  const domain = squares("plain", 24);
-  let first: { report: DomainReport; model: Model };
-  beforeAll(async () => {
-    first = await run(method, domain);
-  });
-
   test("has a name to be found by and a summary", () => {
     expect(findMethod(name)).toBe(method);
     expect(method.summary).toMatch(/^[^A-Z].*[^.]$/);
-  });
-
-  test("refuses an option that it does not have, naming itself", () => {
-    expect(() => planMethod(method, model, 8, { nonsense: 1 })).toThrow(
-      expect.toSatisfy((e) => isLimberError(e, "config.invalid") && e.message.includes(`"${name}"`)),
-    );
   });
 
   test(
@@ -73,88 +45,6 @@ describe.each(METHODS.map((method) => [method.name, method] as const))("method %
       else expect(plan).not.toThrow();
     },
   );
-
-  test("gives the same bytes and figures for the same seed, and starts every domain from the source", async () => {
-    const { domains, model: last } = await adapt(model, [squares("before", 16, { seed: 9 }), domain], {
-      ...{ method, preprocessing: TINY_PREPROCESSING, batchSize: 8, labelled: 8, threads: 1, seed: 3 },
-      ...settingsOf(method),
-    });
-    // Which samples are labelled depends on the place in the stream, so only methods without labels see the same data.
-    const timeless = (report: DomainReport): DomainReport => ({ ...report, adaptSeconds: 0 });
-    const again = needsLabels(method) ? await run(method, domain) : { model: last, report: domains[1]! };
-    expect(writeModel(again.model)).toEqual(writeModel(first.model));
-    expect(timeless(again.report)).toEqual(timeless(first.report));
-  });
-
-  test("is as at the start after a reset, to the byte", async () => {
-    const stream = batches(domain, { batchSize: 8, preprocessing: TINY_PREPROCESSING });
-    const given = [(await stream.next()).value!, (await stream.next()).value!];
-    await stream.return();
-    const [first, second] = given;
-    const labelledOf = ({ images, labels, indices }: Batch): StreamBatch => {
-      const targets = { dtype: "int64", dims: [labels.length], data: BigInt64Array.from(labels, BigInt) } as const;
-      return { images, targets, indices };
-    };
-    const batchOf = (batch: Batch): StreamBatch =>
-      needsLabels(method) ? labelledOf(batch) : { ...labelledOf(batch), targets: undefined };
-    const plan = planMethod(method, model, 8, settingsOf(method).methodOptions);
-    await using trainer = Trainer.create(model, { ...plan, threads: 1 });
-    const createRun = (): MethodRun =>
-      new MethodRun(plan, trainer, {
-        ...{ model, preprocessing: TINY_PREPROCESSING, random: new Random(3), source: repeat(labelledOf(second!)) },
-      });
-    const run = createRun();
-    const pass = () => streamOnce([batchOf(first!), batchOf(second!)]);
-    const exported = async (): Promise<Uint8Array> =>
-      writeModel(run.exportModel(await trainer.exportModel({ weights: plan.exports })));
-    await run.beginPass(0, pass);
-    const { prediction } = await run.step(batchOf(first!));
-    await run.step(batchOf(second!));
-    await run.reset();
-    expect(await exported()).toEqual(writeModel(model));
-    const again = createRun();
-    await again.beginPass(0, pass);
-    expect((await again.step(batchOf(first!))).prediction).toEqual(prediction);
-  });
-
-  test("leaves a file that loads and predicts as counted", async () => {
-    const loaded = readModel(writeModel(first.model));
-    await using machine = createMachine();
-    const predictor = await Predictor.create(machine, loaded, { threads: 1 });
-    const { value: batch } = await batches(domain, { batchSize: 24, preprocessing: TINY_PREPROCESSING }).next();
-    expect((await predictor.predict(batch!.images)).output.dims).toEqual([24, CLASSES]);
-    const tally = await evaluate(predictor, domain, { batchSize: 8, preprocessing: TINY_PREPROCESSING });
-    expect(tally.total).toBe(24);
-    if (!needsLabels(method)) expect(first.report.after).toEqual(tally);
-  });
-
-  test("counts every sample once", () => {
-    const { source, online, after } = first.report;
-    expect(online.total).toBe(needsLabels(method) ? 8 : 24);
-    expect([source.total, after.total]).toEqual(needsLabels(method) ? [16, 16] : [24, 24]);
-  });
-
-  test.each([
-    ["batches of one image", squares("single", 6), { batchSize: 1, labelled: 3 }],
-    ["a last batch of one image", squares("rest", 9), { labelled: 5 }],
-    ["pictures without any contrast", squares("constant", 16, { level: () => 128 }), {}],
-    ["a single class", squares("one class", 16, { label: () => 2 }), {}],
-    ["levels far out of range", squares("huge", 16, { level: (x) => x * 1e30 }), {}],
-  ])("stays finite on %s", async (_, stream, options) => {
-    const { report, model: adapted } = await run(method, stream, options);
-    expect(finite(adapted)).toBe(true);
-    expect(report.refused).toBeLessThanOrEqual(report.steps);
-  });
-
-  test("skips what is unreadable or not a number, tells each once, and keeps finite weights", async () => {
-    const told: number[] = [];
-    const broken = damaged(squares("broken", 24), { 0: "nan", 5: "unreadable", 20: "nan" });
-    const { report, model: adapted } = await run(method, broken, { onSkipped: ({ index }) => told.push(index) });
-    expect(finite(adapted)).toBe(true);
-    expect(report.refused).toBe(0);
-    expect(told.sort((a, b) => a - b)).toEqual([0, 5, 20]);
-    if (!needsLabels(method)) expect(report.online).toMatchObject({ total: 21, skipped: 3 });
-  });
 });
 
 describe("findMethod", () => {
@@ -171,6 +61,12 @@ describe("bn", () => {
     [{ sourceWeight: 0.3 }, 0.3],
   ])("with %j weighs the source by %d for a batch of 8", (options, sourceWeight) => {
     expect(planMethod(bn, model, 8, options)).toEqual({ statistics: { sourceWeight, variance: "unbiased" } });
+  });
+
+  test("mixes in the biased variance of the batch where asked", () => {
+    expect(planMethod(bn, model, 8, { prior: 8, variance: "biased" })).toEqual({
+      statistics: { sourceWeight: 0.5, variance: "biased" },
+    });
   });
 
   test("takes a prior or a weight, not both, and neither out of range", () => {

@@ -1,10 +1,15 @@
 import type { LongCall } from "../base/index.js";
-import type { MachineOptions, SessionOptions, TuneSettings } from "../run/node.js";
+import type { Model } from "../graph/index.js";
+import type { KeptTrainers, Machine, MachineOptions, SessionOptions, TuneSettings } from "../run/node.js";
 import type { Domain, Preprocessing, Skipped } from "../vision/index.js";
 import type { Method, Scope } from "./method.js";
 import type { Tally } from "./metrics.js";
 
 export interface AdaptOptions extends LongCall, SessionOptions, MachineOptions {
+  /** Where to run, if it is to outlive the call; default: a machine of its own, started and ended by the call. */
+  readonly machine?: Machine | undefined;
+  /** Where to take the trainer from, and where to run, for one who adapts many models of an architecture: compiled steps are kept. */
+  readonly trainers?: KeptTrainers | undefined;
   readonly method: Method;
   /** Options of the method, checked by its schema. */
   readonly methodOptions?: unknown;
@@ -26,7 +31,8 @@ export interface AdaptOptions extends LongCall, SessionOptions, MachineOptions {
   readonly withoutEvaluation?: boolean | undefined;
   /** The samples have no labels: count them, and measure nothing. Always so for a model that is no classifier. */
   readonly unlabelled?: boolean | undefined;
-  readonly onStep?: ((step: StepRecord) => void) | undefined;
+  /** Called after each step. A promise is waited for; that time is none of the adaptation's. */
+  readonly onStep?: ((step: StepRecord, standing: Standing) => unknown) | undefined;
   /** Called once for each sample of a domain that could not be read, or was left over when batches were made. */
   readonly onSkipped?: ((skipped: Skipped) => void) | undefined;
   /** Whether to measure how convolutions are best computed on this machine; default: off. */
@@ -46,6 +52,14 @@ export interface StepRecord {
   readonly step: number;
   readonly loss: number | undefined;
   readonly accepted: boolean;
+}
+
+/** How far adaptation has come in a domain. */
+export interface Standing {
+  /** Of the steps so far. */
+  readonly adaptSeconds: number;
+  /** The model as adapted by them. */
+  exportModel(): Promise<Model>;
 }
 
 /** What happened in one domain. */

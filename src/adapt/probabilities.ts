@@ -29,6 +29,27 @@ export function certaintyOf({ dims, data }: RunTensor, epsilon = 0): Certainty[]
   });
 }
 
+/** Number by number; doubles stay doubles, as the float64 reference has them. */
+export function mapNumbers(values: RunTensor, change: (value: number, at: number) => number): RunTensor {
+  const data = Float64Array.from(values.data as Float32Array, change);
+  return { ...values, data: values.data instanceof Float64Array ? data : Float32Array.from(data) };
+}
+
+/** Softmax over the classes. Shapes: [N, K, …] → [N, K, …]. */
+export function probabilitiesOf(logits: RunTensor): RunTensor {
+  const { dims, data } = logits;
+  const classes = dims[1]!;
+  const places = data.length / (dims[0]! * classes);
+  const columns = Array.from({ length: dims[0]! * places }, (_, column) => {
+    const start = Math.floor(column / places) * classes * places + (column % places);
+    return softmaxRow(Float64Array.from({ length: classes }, (_, k) => Number(data[start + k * places])));
+  });
+  return mapNumbers(logits, (_, at) => {
+    const [image, k] = [Math.floor(at / (classes * places)), Math.floor(at / places) % classes];
+    return columns[image * places + (at % places)]![k]!;
+  });
+}
+
 /** The likeliest class of each image or place. Shapes: [N, K, …] → [N, …]. */
 export function likeliest({ dims, data }: RunTensor): RunTensor {
   const [images, classes, ...rest] = dims as [number, number, ...number[]];

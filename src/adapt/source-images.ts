@@ -72,6 +72,7 @@ export async function measureImportance(
   machine: Machine,
   { images, ...options }: Reading & SessionOptions & { readonly images: Domain },
 ): Promise<Map<string, Tensor>> {
+  const batchSize = plan.wantsImportance === "samples" ? 1 : options.batchSize;
   await using trainer = Trainer.create(model, { ...importancePlan(plan), ...options, machine });
-  return await estimateImportance(trainer, fullBatches(images, options));
+  return await estimateImportance(trainer, fullBatches(images, { ...options, batchSize }));
 }

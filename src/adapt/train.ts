@@ -28,6 +28,8 @@ import {
   type Batch,
   channelsOf,
   type Domain,
+  type Lessons,
+  lessonsOf,
   type Preprocessing,
   type Skipped,
 } from "../vision/index.js";
@@ -105,16 +107,24 @@ function readPosition(text = "null"): StoredPosition {
 /**
  * Trains a classifier on labelled images with batch statistics and a cosine schedule.
  *
+ * Of several domains each batch shows one.
+ *
  * Layers in front of the first one that trains keep their statistics; without augmentation they compute each image once.
  *
  * A step whose loss or gradient is not finite is refused and counted. Stopping writes a checkpoint first.
  * Throws: `aborted`, `config.invalid`, `gradient.missing`, `shape.mismatch`, `run.failed`.
  */
-export async function train(source: Model, data: Domain, options: TrainingOptions): Promise<TrainingResult> {
+export async function train(
+  source: Model,
+  data: Domain | readonly Domain[],
+  options: TrainingOptions,
+): Promise<TrainingResult> {
   const { batchSize = 64, epochs } = options;
-  if (data.samples < batchSize) {
-    const message = `training: ${batchSize} samples (one batch) or more, got ${data.samples}; use a smaller batch`;
-    throw new LimberError("config.invalid", message, { samples: data.samples, batchSize });
+  const lessons = lessonsOf(data);
+  const { samples } = lessons.domain;
+  if (samples < batchSize) {
+    const message = `training: ${batchSize} samples (one batch) or more, got ${samples}; use a smaller batch`;
+    throw new LimberError("config.invalid", message, { samples, batchSize });
   }
   const model = prepareModel(source);
   await using machine = createMachine(options);
@@ -134,7 +144,7 @@ export async function train(source: Model, data: Domain, options: TrainingOption
   const { signal, onProgress } = options;
   const { choose } = await tuneStep(model, options.tune ?? {}, { ...plan, machine, imageDims, signal, onProgress });
   const trainer = Trainer.create(model, { ...plan, choose });
-  const run = new TrainingRun(trainer, data, options, batchSize);
+  const run = new TrainingRun(trainer, lessons, options, batchSize);
   let position = options.resume ? await run.resume(options.resume) : { epoch: 0, consumed: 0, step: 0 };
   const reports: EpochReport[] = [];
   while (position.epoch < epochs) {
@@ -165,23 +175,23 @@ class TrainingRun {
 
   constructor(
     private readonly trainer: Trainer,
-    private readonly data: Domain,
+    private readonly lessons: Lessons,
     private readonly options: TrainingOptions,
     private readonly batchSize: number,
   ) {
     this.random = new Random(options.seed ?? 0);
-    this.totalSteps = options.epochs * Math.floor(data.samples / batchSize);
+    this.totalSteps = options.epochs * Math.floor(lessons.order(new Random(0), batchSize).length / batchSize);
   }
 
   async epoch(start: Position): Promise<{ report: EpochReport; next: Position }> {
     const { epoch } = start;
-    const order = this.random.fork(`epoch ${epoch}`).shuffled(Array.from({ length: this.data.samples }, (_, i) => i));
+    const order = this.lessons.order(this.random.fork(`epoch ${epoch}`), this.batchSize);
     const began = performance.now();
     const hitsBefore = this.trainer.cache.hits;
     let { consumed, step } = start;
     let [losses, steps, refused, training] = [0, 0, 0, EMPTY_TALLY];
     const reading = { ...this.options, batchSize: this.batchSize, indices: order.slice(consumed), signal: undefined };
-    for await (const batch of batches(this.data, reading)) {
+    for await (const batch of batches(this.lessons.domain, reading)) {
       if (this.options.signal?.aborted) await this.stop({ epoch, consumed, step });
       consumed += batch.labels.length + batch.skipped.length;
       for (const skipped of batch.skipped) this.options.onSkipped?.(skipped);

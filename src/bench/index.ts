@@ -5,5 +5,5 @@ export * from "./engine.js";
 export { MODE_NAMES, MODES, type Mode } from "./modes.js";
 export { BENCH_NETWORKS } from "./networks.js";
 export { CONTESTANTS, PEER_NAMES, type PeerName } from "./peers.js";
-export { readRowFile } from "./row-file.js";
-export { type EngineRow, flatten, geomean, type Headline, type Timing, worstFirst } from "./rows.js";
+export { openRowFile, type RowFile } from "./row-file.js";
+export { type EngineRow, engineRow, flatten, geomean, type Headline, type Timing, worstFirst } from "./rows.js";

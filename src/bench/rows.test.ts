@@ -1,11 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { temporaryFolder } from "../cli/harness.test-helper.js";
 import { drawEngineReport } from "./chart.js";
 import type { Mode } from "./modes.js";
-import { readRowFile } from "./row-file.js";
-import { type EngineRow, flatten, summarize, worstFirst } from "./rows.js";
+import { openRowFile } from "./row-file.js";
+import { type EngineRow, engineRow, flatten, summarize, worstFirst } from "./rows.js";
 
 const timing = { stepMs: 10, prepareMs: 1, peakMb: 100, ratio: 1, rounds: 5, note: "" };
 const rowOf = (network: string, mode: Mode, ratio: number | null): EngineRow => ({
@@ -58,21 +58,35 @@ test("flat records of all rows have the same columns", () => {
   expect(records[0]).toMatchObject({ ratio: "", "eager ratio": "" });
 });
 
-describe("readRowFile", () => {
+describe("openRowFile", () => {
   const folder = temporaryFolder();
   const path = join(folder, "rows.jsonl");
 
   test("reads what was kept, and nothing from a file that is not there", () => {
     writeFileSync(path, ROWS.map((row) => `${JSON.stringify(row)}\n`).join(""));
-    expect(readRowFile(path)).toEqual(ROWS);
-    expect(readRowFile(join(folder, "none.jsonl"))).toEqual([]);
+    expect(openRowFile(path, engineRow).rows).toEqual(ROWS);
+    expect(openRowFile(join(folder, "none.jsonl"), engineRow).rows).toEqual([]);
+  });
+
+  test("goes on behind the last whole row where the writing of another was cut off", () => {
+    writeFileSync(path, `${JSON.stringify(ROWS[0])}\n${JSON.stringify(ROWS[1]).slice(0, 30)}`);
+    const { rows, append } = openRowFile(path, engineRow);
+    append(ROWS[2]!);
+    expect(rows).toEqual([ROWS[0]]);
+    expect(openRowFile(path, engineRow).rows).toEqual([ROWS[0], ROWS[2]]);
+  });
+
+  test("leaves a file that is no row file as it is", () => {
+    writeFileSync(path, "my notes");
+    expect(() => openRowFile(path, engineRow)).toThrow(expect.objectContaining({ code: "data.invalid" }) as Error);
+    expect(readFileSync(path, "utf8")).toBe("my notes");
   });
 
   test.each([["no JSON"], [`{"network":"a"}`], [JSON.stringify({ ...ROWS[0], mode: "half" })]])(
     "refuses a line that is none of ours: %s",
     (line) => {
       writeFileSync(path, `${JSON.stringify(ROWS[0])}\n${line}\n`);
-      expect(() => readRowFile(path)).toThrow(expect.objectContaining({ code: "data.invalid" }) as Error);
+      expect(() => openRowFile(path, engineRow)).toThrow(expect.objectContaining({ code: "data.invalid" }) as Error);
     },
   );
 });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isClassifier } from "../adapt/index.js";
 import { LimberError } from "../base/index.js";
-import type { Model, ValueInfo } from "../graph/index.js";
+import { fixSparsity, gatesOf, type Model, type ValueInfo } from "../graph/index.js";
 import { fileError, readModelFile, type NodeProvider } from "../run/node.js";
 import {
   type PartialPreprocessing,
@@ -85,7 +85,8 @@ export async function prepareClassifier(
   return prepareImageModel(path, model, flags, context);
 }
 
-async function prepareImageModel(
+/** The same for any model of images. */
+export async function prepareImageModel(
   path: string | undefined,
   model: Model,
   flags: PreprocessingFlags & { readonly batch: number },
@@ -117,8 +118,31 @@ function checkClassifier(model: Model): void {
   );
 }
 
+/** How many gates a model has whose sparsity is still an input: not 0 for a master. */
+const openGates = (model: Model): number => {
+  const { gates, sparsity } = gatesOf(model);
+  return model.graph.inputs.some(({ name }) => name === sparsity) ? gates.length : 0;
+};
+
+/** A master as the model that it is when no gate closes; any other model as it is. */
+export function openWhole(model: Model, { note }: Pick<Surroundings, "note">): Model {
+  if (openGates(model) === 0) return model;
+  note("a master: taken with all of its channels (sparsity 0); limber elastic cuts small models from it");
+  return fixSparsity(model, 0);
+}
+
+/** Throws: `config.invalid` for a master. */
+export function checkPlain(model: Model): void {
+  const gates = openGates(model);
+  if (gates === 0) return;
+  const message = `model: one without gates, got a master with ${gates}; limber elastic cuts small models from it and adapts them`;
+  throw new LimberError("config.invalid", message, { gates });
+}
+
 /** Throws: `config.invalid` unless the model takes one tensor. */
-function imageInputOf({ graph }: Model): ValueInfo {
+function imageInputOf(model: Model): ValueInfo {
+  const { graph } = model;
+  checkPlain(model);
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const [input] = inputs;
   if (!input || inputs.length > 1) {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { writeModel } from "../graph/index.js";
 import { readModelFile, writeModelFile } from "../run/node.js";
 import type { DemoResult } from "./result.js";
 import { type DemoOptions, runDemo } from "./run-demo.js";
@@ -26,7 +27,7 @@ const eventsOf = (folder: string): Record<string, unknown>[] =>
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 const withoutTimes = ({ domains }: DemoResult): unknown[] =>
-  domains.map((row) => ({ ...row, tentSeconds: 0, patchSeconds: 0 }));
+  domains.map((row) => ({ ...row, tentSeconds: 0, patchSeconds: 0, elasticMadeSeconds: 0, elasticSeconds: 0 }));
 
 describe("the demo", () => {
   let first: DemoResult;
@@ -38,7 +39,7 @@ describe("the demo", () => {
     expect(first.folder).toBe(join(runs, "demo-1"));
     expect(readdirSync(first.folder, { recursive: true }).sort()).toEqual(
       ["args.json", "events.jsonl", "results.csv", "results.html", "weights"].concat(
-        ["patched.onnx", "tent.onnx"].map((name) => join("weights", name)),
+        ["elastic.onnx", "patched.onnx", "tent.onnx"].map((name) => join("weights", name)),
       ),
     );
     expect(JSON.parse(read(first.folder, "args.json"))).toMatchObject({
@@ -87,12 +88,25 @@ describe("the demo", () => {
     expect(named("visit").map(({ domain }) => domain)).toEqual(VISITS);
     expect(named("patch-learned").map(({ visit }) => visit)).toEqual([1, 2]);
     expect(named("patch-restored").map(({ visit }) => visit)).toEqual([3]);
-    expect(named("exported")).toHaveLength(2);
+    expect(named("exported")).toHaveLength(3);
     expect(named("step").every(({ loss, method }) => method === "bn" || Number.isFinite(loss))).toBe(true);
-    for (const what of ["source", "bn", "tentOnline", "tentAfter", "patched"] as const) {
+    for (const what of ["source", "bn", "tentOnline", "tentAfter", "patched", "elasticBefore", "elastic"] as const) {
       const counts = named("measured").filter((line) => line.what === what) as { correct: number; total: number }[];
       expect(counts.map(({ correct, total }) => correct / total)).toEqual(first.domains.map((row) => row[what]));
     }
+  });
+
+  it("cuts a small model for each visit, that costs a fraction of the source model", async () => {
+    const { headline, domains } = first;
+    for (const { elasticMacs, elasticBytes, elasticMadeSeconds, elasticSeconds } of domains) {
+      expect(elasticMacs).toBeLessThan(headline.sourceMacs);
+      expect(elasticBytes).toBeLessThan(headline.sourceBytes);
+      expect(Math.min(elasticMadeSeconds, elasticSeconds)).toBeGreaterThan(0);
+    }
+    expect(domains[0]!.elastic).toBeGreaterThan(0.5);
+    const small = await readModelFile(join(first.folder, "weights", "elastic.onnx"));
+    expect(small.graph.inputs).toHaveLength(1);
+    expect(writeModel(small).length).toBe(domains.at(-1)!.elasticBytes);
   });
 
   it("exports models that differ from the source only in normalization layers", async () => {

@@ -1,4 +1,4 @@
-import { bn, finetune, type Method, tent } from "../adapt/index.js";
+import { bn, finetune, type Method, shotIm, tent } from "../adapt/index.js";
 import { createStream, createWorld, type Domain, visitDomains, WORLD_DOMAINS } from "../vision/index.js";
 
 /** The order in which the demo meets the domains; one that comes back shows pictures that were not seen before. */
@@ -7,16 +7,20 @@ export const DEMO_VISITS = [
   ...["low-contrast", "day", "sensor-noise", "blur", "new-background", "subpopulation", "night"],
 ] as const;
 
-/** How a method takes part. All start from the source model in every domain; only patches are kept. */
+/** How a method takes part. All but ElasticDNN start from the source model in every domain; only patches are kept, and what its master learns. */
 export interface Contender {
   readonly method: Method;
   readonly methodOptions: unknown;
 }
 
+/** Share of a master's channels that its small models go without. */
+export const SPARSITY = 0.8;
+
 /** Learning rates were chosen on handwriting of the validation split. */
 export const CONTENDERS = {
   bn: { method: bn, methodOptions: {} },
   tent: { method: tent, methodOptions: { learningRate: 3e-3 } },
+  elastic: { method: shotIm, methodOptions: { learningRate: 3e-3 } },
   patch: { method: finetune, methodOptions: { scope: "norm", statistics: "batch", learningRate: 2e-3, epochs: 12 } },
 } as const satisfies Record<string, Contender>;
 

@@ -10,6 +10,17 @@ export interface DemoHeadline {
   /** One domain, on average. */
   readonly tentSeconds: number;
   readonly patchSeconds: number;
+  /** ElasticDNN's small model as cut for a domain, and as adapted. */
+  readonly elasticBefore: number;
+  readonly elastic: number;
+  /** Choosing, cutting and checking it; its steps. */
+  readonly elasticMadeSeconds: number;
+  readonly elasticSeconds: number;
+  /** Of the small models, and of the source model. Units: multiplications for an image; bytes of the file. */
+  readonly elasticMacs: number;
+  readonly elasticBytes: number;
+  readonly sourceMacs: number;
+  readonly sourceBytes: number;
   /** Numbers in a patch, each four bytes. */
   readonly patchValues: number;
   /** From start to end. */

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { normalizationParameters } from "../adapt/index.js";
 import { isLimberError, type LongCall } from "../base/index.js";
+import { costsOf } from "../elastic/index.js";
 import type { Model } from "../graph/index.js";
 import { type MachineOptions, readModelFile, type SessionOptions, writeFileAtomic } from "../run/node.js";
 import { type Domain, parsePreprocessing, type Preprocessing, preprocessingFromMetadata } from "../vision/index.js";
@@ -40,9 +41,12 @@ export interface DemoOptions extends PlanOptions, LongCall, SessionOptions, Mach
 /** The classifier of the embedded world; the package root is two levels up from src/demo and from dist/demo alike. */
 export const WORLD_MODEL_PATH = fileURLToPath(new URL("../../models/world-resnet8.onnx", import.meta.url));
 
+/** A master of that classifier, from which ElasticDNN cuts its small models. */
+export const WORLD_MASTER_PATH = fileURLToPath(new URL("../../models/elastic/master.onnx", import.meta.url));
+
 /**
- * A source model meets domain after domain: measures it frozen, under Tent and patched, and leaves a run folder. When stopped,
- * the files tell of the visits that are done.
+ * A source model meets domain after domain: measures it frozen, under Tent, patched, and as small models of its master, and leaves a
+ * run folder. When stopped, the files tell of the visits that are done.
  * Throws: what `adapt` and `readModelFile` throw; `io.full`, `io.failed`, `aborted`.
  */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
@@ -50,12 +54,15 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const model = await readModelFile(options.modelPath ?? WORLD_MODEL_PATH);
   const preprocessing = parsePreprocessing(preprocessingFromMetadata(model.metadata), "source model");
   const plan = planDemo(options);
+  const master = await readModelFile(WORLD_MASTER_PATH);
   const folder = await claimRunFolder(options.runs, "demo");
-  const run = new Run(folder, plan, { seed, command, machine: describeMachine() }, countPatchValues(model));
+  const { macs: sourceMacs, sizeBytes: sourceBytes } = costsOf(model, preprocessing);
+  const figures = { patchValues: countPatchValues(model), sourceMacs, sourceBytes };
+  const run = new Run(folder, plan, { seed, command, machine: describeMachine() }, figures);
   await run.begin();
   const onEvent = run.journal.add.bind(run.journal);
   try {
-    for await (const visit of meetDomains(model, plan, {
+    for await (const visit of meetDomains(model, master, plan, {
       preprocessing,
       seed,
       signal,
@@ -84,7 +91,7 @@ class Run {
     private readonly folder: string,
     private readonly plan: DemoPlan,
     private readonly origin: Pick<DemoResult, "seed" | "command" | "machine">,
-    private readonly patchValues: number,
+    private readonly figures: Pick<DemoHeadline, "patchValues" | "sourceMacs" | "sourceBytes">,
   ) {
     this.journal = new Journal(join(folder, "events.jsonl"));
   }
@@ -114,6 +121,7 @@ class Run {
     for (const [file, key, model, accuracy] of [
       ["tent.onnx", "tent", models.tent, row.tentAfter],
       ["patched.onnx", "patch", models.patched, row.patched],
+      ["elastic.onnx", "elastic", models.elastic, row.elastic],
     ] as const) {
       const { method, methodOptions } = CONTENDERS[key];
       const metrics = { sourceAccuracy: row.source, afterAccuracy: accuracy };
@@ -125,7 +133,7 @@ class Run {
 
   async end(how: "finished" | "stopped"): Promise<DemoResult> {
     const domains = this.visits.map(({ row }) => row);
-    const headline = { ...meansOf(domains), patchValues: this.patchValues, seconds: this.journal.seconds };
+    const headline = { ...meansOf(domains), ...this.figures, seconds: this.journal.seconds };
     const result = { headline, domains, folder: this.folder, ...this.origin };
     this.journal.add(how, { visits: domains.length, headline });
     await this.journal.write();
@@ -138,12 +146,17 @@ class Run {
   }
 }
 
-function meansOf(rows: readonly VisitRow[]): Omit<DemoHeadline, "patchValues" | "seconds"> {
+function meansOf(
+  rows: readonly VisitRow[],
+): Omit<DemoHeadline, "patchValues" | "sourceMacs" | "sourceBytes" | "seconds"> {
   const learned = rows.filter(({ returning }) => !returning);
   const mean = (key: keyof DemoHeadline & keyof VisitRow, among = rows): number =>
     among.reduce((sum, row) => sum + row[key], 0) / Math.max(1, among.length);
   return {
     ...{ source: mean("source"), bn: mean("bn"), tentOnline: mean("tentOnline"), tentAfter: mean("tentAfter") },
+    ...{ elasticBefore: mean("elasticBefore"), elastic: mean("elastic") },
+    ...{ elasticMadeSeconds: mean("elasticMadeSeconds"), elasticSeconds: mean("elasticSeconds") },
+    ...{ elasticMacs: Math.round(mean("elasticMacs")), elasticBytes: Math.round(mean("elasticBytes")) },
     ...{ patched: mean("patched"), tentSeconds: mean("tentSeconds"), patchSeconds: mean("patchSeconds", learned) },
   };
 }

@@ -8,10 +8,11 @@ import {
   type Tally,
 } from "../adapt/index.js";
 import { invariant, type LongCall, throwIfAborted } from "../base/index.js";
-import type { Model } from "../graph/index.js";
+import { adaptDomains, type ElasticDomain, MasterVersions } from "../elastic/index.js";
+import { foldBoosts, type Model } from "../graph/index.js";
 import { createMachine, type MachineOptions, Predictor, type SessionOptions } from "../run/node.js";
 import { batches, type Domain, encodeImage, type Image, type Preprocessing } from "../vision/index.js";
-import { CONTENDERS, type DemoPlan, type PlannedVisit } from "./plan.js";
+import { CONTENDERS, type DemoPlan, type PlannedVisit, SPARSITY } from "./plan.js";
 
 /** The figures of one visit; keys and order are those of results.csv and of `--json`. Units: shares in [0, 1]; seconds. */
 export interface VisitRow {
@@ -33,6 +34,15 @@ export interface VisitRow {
   readonly patchSeconds: number;
   /** Steps refused because something was not finite. */
   readonly refused: number;
+  /** ElasticDNN's small model as it was cut for the visit, and as SHOT-IM left it, without labels. */
+  readonly elasticBefore: number;
+  readonly elastic: number;
+  /** Choosing its filters, cutting and checking it; its steps. */
+  readonly elasticMadeSeconds: number;
+  readonly elasticSeconds: number;
+  /** Multiplications for an image, and bytes as a file. */
+  readonly elasticMacs: number;
+  readonly elasticBytes: number;
 }
 
 /** One of the first pictures of a visit and what each model makes of it; -1 is no class. */
@@ -42,6 +52,7 @@ export interface Picture {
   readonly source: number;
   readonly tent: number;
   readonly patched: number;
+  readonly elastic: number;
 }
 
 export interface Visit {
@@ -49,7 +60,7 @@ export interface Visit {
   readonly summary: string;
   readonly pictures: readonly Picture[];
   /** The models as they are after the visit. */
-  readonly models: { readonly tent: Model; readonly patched: Model };
+  readonly models: { readonly tent: Model; readonly patched: Model; readonly elastic: Model };
 }
 
 /** A decision or figure worth a line in the journal. */
@@ -69,10 +80,16 @@ const STEPS_PER_EVENT = 4;
 
 /**
  * Meets the domains of a plan one after another. In each, batch statistics and Tent start from the source model; a patch is
- * learned at the first visit of a domain, and put back, as it was, whenever the domain returns.
+ * learned at the first visit of a domain, and put back, as it was, whenever the domain returns; a small model is cut from the master,
+ * adapted, and gives back to the master what it has learnt.
  * Throws: as `adapt`.
  */
-export async function* meetDomains(source: Model, plan: DemoPlan, options: VisitOptions): AsyncGenerator<Visit> {
+export async function* meetDomains(
+  source: Model,
+  master: Model,
+  plan: DemoPlan,
+  options: VisitOptions,
+): AsyncGenerator<Visit> {
   await using machine = createMachine(options);
   const bench = new Bench(options);
   const frozen = await Predictor.create(machine, source, options);
@@ -80,6 +97,8 @@ export async function* meetDomains(source: Model, plan: DemoPlan, options: Visit
   const bn = adaptEach(source, streams, bench.optionsOf("bn"));
   const tent = adaptEach(source, streams, bench.optionsOf("tent"));
   const lessons = adaptEach(source, plan.lessons, { ...bench.optionsOf("patch"), labelled: plan.labelled });
+  const versions = new MasterVersions(master);
+  const elastic = adaptDomains(versions, streams, { ...bench.optionsOf("elastic"), machine, sparsity: SPARSITY });
   const patches = new Map<string, Model>();
   try {
     for (const [index, visit] of plan.visits.entries()) {
@@ -91,6 +110,7 @@ export async function* meetDomains(source: Model, plan: DemoPlan, options: Visit
       bench.record("bn", bnReport.online);
       const { report: tentReport, model: tentModel } = await next(tent);
       bench.record("tentOnline", tentReport.online);
+      const small = await next(elastic);
       let [labels, patchSeconds, patchRefused] = [0, 0, 0];
       if (!returning) {
         const { report, model } = await next(lessons);
@@ -101,30 +121,39 @@ export async function* meetDomains(source: Model, plan: DemoPlan, options: Visit
       const patchedModel = patches.get(name)!;
       const adapted = await Predictor.create(machine, tentModel, options);
       const patched = await Predictor.create(machine, patchedModel, options);
+      const fresh = await Predictor.create(machine, foldBoosts(small.generated.surrogate.model), options);
+      const grown = await Predictor.create(machine, small.model, options);
       const tentAfter = await bench.measure("tentAfter", adapted, stream);
+      const elasticBefore = await bench.measure("elasticBefore", fresh, stream);
+      const elasticAfter = await bench.measure("elastic", grown, stream);
       const patchedTally = await bench.measure("patched", patched, stream);
-      const pictures = await bench.show(stream, { source: frozen, tent: adapted, patched });
-      await adapted.dispose();
-      await patched.dispose();
+      const pictures = await bench.show(stream, { source: frozen, tent: adapted, patched, elastic: grown });
+      for (const each of [adapted, patched, fresh, grown]) await each.dispose();
       yield {
         row: {
           ...{ visit: index + 1, name, returning, images: stream.samples },
           ...{ source: accuracyOf(sourceTally), bn: accuracyOf(bnReport.online) },
           ...{ tentOnline: accuracyOf(tentReport.online), tentAfter: accuracyOf(tentAfter) },
           ...{ patched: accuracyOf(patchedTally), labels, tentSeconds: tentReport.adaptSeconds, patchSeconds },
-          refused: bnReport.refused + tentReport.refused + patchRefused,
+          refused: bnReport.refused + tentReport.refused + patchRefused + small.report.refused,
+          ...{ elasticBefore: accuracyOf(elasticBefore), elastic: accuracyOf(elasticAfter) },
+          ...{ elasticMadeSeconds: madeSecondsOf(small), elasticSeconds: small.report.adaptSeconds },
+          ...{ elasticMacs: small.macs, elasticBytes: small.sizeBytes },
         },
         summary: visit.summary,
         pictures,
-        models: { tent: tentModel, patched: patchedModel },
+        models: { tent: tentModel, patched: patchedModel, elastic: small.model },
       };
     }
   } finally {
-    for (const each of [bn, tent, lessons]) await each.return();
+    for (const each of [bn, tent, elastic, lessons]) await each.return();
   }
 }
 
-async function next<T>(each: AsyncGenerator<T, void>): Promise<T> {
+const madeSecondsOf = ({ generated: { probeMs, cutMs, checkMs }, sensitivityMs }: ElasticDomain): number =>
+  (probeMs + cutMs + checkMs + sensitivityMs) / 1000;
+
+async function next<T>(each: AsyncGenerator<T, void, undefined>): Promise<T> {
   const { value } = await each.next();
   invariant(value !== undefined, "a method adapts to as many domains as it was given");
   return value;
@@ -171,23 +200,24 @@ class Bench {
   /** The first pictures of a domain, whatever they show, with the answers of the models. */
   async show(
     domain: Domain,
-    predictors: Readonly<Record<"source" | "tent" | "patched", Predictor>>,
+    predictors: Readonly<Record<"source" | "tent" | "patched" | "elastic", Predictor>>,
   ): Promise<Picture[]> {
     const { preprocessing, pictures = 8 } = this.options;
     const indices = Array.from({ length: Math.min(pictures, domain.samples) }, (_, i) => i);
     for await (const { images } of batches(domain, { batchSize: indices.length, preprocessing, indices })) {
       const answersOf = async (predictor: Predictor) => argmaxRows((await predictor.predict(images)).output);
-      const [source, tent, patched] = [
+      const [source, tent, patched, elastic] = [
         await answersOf(predictors.source),
         await answersOf(predictors.tent),
         await answersOf(predictors.patched),
+        await answersOf(predictors.elastic),
       ];
       const draw = async (index: number): Promise<Picture> => {
         const reading = await domain.read(index);
         invariant("image" in reading, "scenes of the embedded world can be read");
         const png = await encodeImage(reading.image as Image);
         const answers = { source: source[index]!, tent: tent[index]!, patched: patched[index]! };
-        return { png, label: domain.label(index), ...answers };
+        return { png, label: domain.label(index), ...answers, elastic: elastic[index]! };
       };
       return Promise.all(indices.map(draw));
     }

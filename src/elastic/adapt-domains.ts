@@ -1,5 +1,5 @@
 import { LimberError, Random } from "../base/index.js";
-import { adaptEach, type AdaptOptions, type DomainReport, type Scope } from "../adapt/index.js";
+import { adaptEach, type AdaptOptions, type DomainReport, planMethod, type Scope } from "../adapt/index.js";
 import {
   costOf,
   foldBoosts,
@@ -9,8 +9,8 @@ import {
   SurrogateCutter,
   writeModel,
 } from "../graph/index.js";
-import { createMachine, type Machine } from "../run/node.js";
-import { batches, channelsOf, type Domain } from "../vision/index.js";
+import { createMachine, KeptTrainers, type Machine } from "../run/node.js";
+import { batches, channelsOf, type Domain, type Preprocessing } from "../vision/index.js";
 import { type Generated, type GenerateOptions, generateSurrogate } from "./generate.js";
 import { measureSensitivity, pickFilters, scopeOf, type Strategy } from "./sensitivity.js";
 import type { MasterVersions } from "./versions.js";
@@ -49,6 +49,9 @@ export interface ElasticDomain {
   /** Filters that trained, and all of them. */
   readonly trainedFilters: number;
   readonly filters: number;
+  /** What trained, and the options that the method was given for it. */
+  readonly scope: Scope;
+  readonly methodOptions: unknown;
 }
 
 /**
@@ -63,24 +66,29 @@ export async function* adaptDomains(
   domains: Iterable<Domain>,
   options: ElasticOptions,
 ): AsyncGenerator<ElasticDomain, void, undefined> {
-  await using machine = createMachine(options);
+  await using own = options.trainers || options.machine ? undefined : createMachine(options);
+  const machine = (options.trainers?.machine ?? options.machine ?? own)!;
+  await using passing = options.trainers ? undefined : new KeptTrainers(machine);
+  const running = { ...options, machine, trainers: (options.trainers ?? passing)! };
   const cutter = new SurrogateCutter(versions.current);
   let last: { readonly surrogate: Surrogate; readonly trained: Model } | undefined;
   for (const domain of domains) {
     const images = await readProbe(domain, options);
     const reused = options.reuse === true ? last : undefined;
     const asked = options.probe ? await readProbe(options.probe, options) : images;
-    const generated = await generateSurrogate(versions.current, cutter, asked, { ...options, machine, last: reused });
-    const { surrogate } = generated;
-    const { scope, trainedFilters, sensitivityMs } = await chooseScope(surrogate, images, domain, options, machine);
-    const course = { ...options, methodOptions: trainFeatures(options), continual: false, scope };
+    const generated = await generateSurrogate(versions.current, cutter, asked, { ...running, last: reused });
+    const methodOptions = trainFeatures(options);
+    const chosen = await chooseScope(generated.surrogate, images, { ...running, methodOptions, cutter, domain });
+    const { surrogate, scope, trainedFilters, sensitivityMs } = chosen;
+    const course = { ...running, methodOptions, continual: false, scope };
     for await (const { report, model: trained } of adaptEach(surrogate.model, [domain], course)) {
       versions.feed(surrogate, trained, options.alpha ?? 0.2);
       const model = foldBoosts(trained);
       const filters = surrogate.filters.reduce((sum, { size }) => sum + size, 0);
       yield {
-        ...{ report, generated, sensitivityMs, model, trainedFilters, filters },
-        ...costsOf(model, options),
+        ...{ report, generated: { ...generated, surrogate }, sensitivityMs, model, trainedFilters, filters },
+        ...{ scope, methodOptions },
+        ...costsOf(model, options.preprocessing),
         overlap: last && overlapOf(surrogate, last.surrogate),
       };
       last = { surrogate, trained };
@@ -105,25 +113,48 @@ async function readProbe(
   throw new LimberError("data.invalid", message, { domain: domain.name });
 }
 
+interface ScopeOptions extends ElasticOptions {
+  readonly machine: Machine;
+  readonly cutter: SurrogateCutter;
+  readonly domain: Domain;
+}
+
+/**
+ * Which filters train, if the method trains at all, and the surrogate with those in front: so the step of one domain is, but for numbers, that
+ * of the next.
+ */
 async function chooseScope(
-  { model, filters }: Surrogate,
+  surrogate: Surrogate,
   images: Awaited<ReturnType<typeof readProbe>>,
-  domain: Domain,
-  { trainShare = 0.2, strategy = "sensitive", seed = 0, ...options }: ElasticOptions,
-  machine: Machine,
-): Promise<{ scope: Scope; trainedFilters: number; sensitivityMs: number }> {
+  { trainShare = 0.2, strategy = "sensitive", seed = 0, cutter, domain, ...options }: ScopeOptions,
+): Promise<{ surrogate: Surrogate; scope: Scope; trainedFilters: number; sensitivityMs: number }> {
   const started = performance.now();
+  const { model, filters } = surrogate;
+  const { method, methodOptions, batchSize = 32 } = options;
+  if (!planMethod(method, model, batchSize, methodOptions).train)
+    return { surrogate, scope: {}, trainedFilters: 0, sensitivityMs: 0 };
   const isMeasured = strategy === "sensitive" || strategy === "inverse";
   const scores = isMeasured
-    ? await measureSensitivity(model, filters, images, { ...options, machine })
+    ? await measureSensitivity(model, filters, images, options)
     : Object.fromEntries(filters.map(({ group, size }) => [group, Array<number>(size).fill(0)]));
   const random = new Random(seed).fork(domain.name);
   const chosen = pickFilters(scores, { share: trainShare, strategy, random });
-  const trainedFilters = Object.values(chosen).reduce((sum, units) => sum + units.length, 0);
-  return { scope: scopeOf(model, filters, chosen), trainedFilters, sensitivityMs: performance.now() - started };
+  const inFront = filters.map(({ group, size }) => {
+    const trains = new Set(chosen[group]);
+    return [group, [...trains, ...[...Array(size).keys()].filter((unit) => !trains.has(unit))]] as const;
+  });
+  const ordered = cutter.reorder(surrogate, Object.fromEntries(inFront));
+  const leading = Object.fromEntries(Object.entries(chosen).map(([group, units]) => [group, [...units.keys()]]));
+  return {
+    surrogate: ordered,
+    scope: scopeOf(ordered.model, ordered.filters, leading),
+    trainedFilters: Object.values(chosen).reduce((sum, units) => sum + units.length, 0),
+    sensitivityMs: performance.now() - started,
+  };
 }
 
-function costsOf(model: Model, { preprocessing }: ElasticOptions): { macs: number; sizeBytes: number } {
+/** What a model costs: multiplications for one image, and bytes as a file. */
+export function costsOf(model: Model, preprocessing: Preprocessing): { macs: number; sizeBytes: number } {
   const { height, width } = preprocessing;
   const inputDims = { [model.graph.inputs[0]!.name]: [1, channelsOf(preprocessing), height, width] };
   const isOpen = typeof model.graph.inputs[0]!.dims?.[0] !== "number";

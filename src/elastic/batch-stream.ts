@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { LimberError, type Random } from "../base/index.js";
-import { batches, type Batch, type BatchOptions, type Domain, type Skipped } from "../vision/index.js";
+import { batches, type Batch, type BatchOptions, type Lessons, type Skipped } from "../vision/index.js";
 
 /** Where a stream stands: the pass over the data, and how many of its samples are behind, unreadable ones included. */
 export const streamPosition = z.object({ pass: z.int().min(0), consumed: z.int().min(0) });
@@ -11,14 +11,14 @@ export interface BatchStreamOptions extends Pick<BatchOptions, "batchSize" | "pr
   readonly onSkipped?: ((skipped: Skipped) => void) | undefined;
 }
 
-/** Full batches of a domain without end, each pass in a seeded order of its own; it can go on from any place. */
+/** Full batches without end, each pass in a seeded order of its own; it can go on from any place. */
 export class BatchStream {
   private place: StreamPosition = { pass: 0, consumed: 0 };
   private readonly told = new Set<number>();
   private reader: AsyncGenerator<Batch, void, undefined> | undefined;
 
   constructor(
-    private readonly data: Domain,
+    private readonly lessons: Lessons,
     private readonly options: BatchStreamOptions,
     private readonly random: Random,
   ) {}
@@ -36,7 +36,7 @@ export class BatchStream {
   async next(): Promise<Batch> {
     const { batchSize, preprocessing } = this.options;
     for (let passes = 0; passes < 2; passes++) {
-      this.reader ??= batches(this.data, {
+      this.reader ??= batches(this.lessons.domain, {
         batchSize,
         preprocessing,
         indices: this.order().slice(this.place.consumed),
@@ -53,12 +53,11 @@ export class BatchStream {
       }
       this.seek({ pass: this.place.pass + 1, consumed: 0 });
     }
-    const message = `domain "${this.data.name}": ${batchSize} readable samples (one batch), got fewer; use a smaller batch`;
-    throw new LimberError("data.invalid", message, { domain: this.data.name });
+    const message = `domain "${this.lessons.domain.name}": ${batchSize} readable samples (one batch), got fewer; use a smaller batch`;
+    throw new LimberError("data.invalid", message, { domain: this.lessons.domain.name });
   }
 
   private order(): number[] {
-    const all = Array.from({ length: this.data.samples }, (_, i) => i);
-    return this.random.fork(`pass ${this.place.pass}`).shuffled(all);
+    return this.lessons.order(this.random.fork(`pass ${this.place.pass}`), this.options.batchSize);
   }
 }

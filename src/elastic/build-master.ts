@@ -28,9 +28,12 @@ import {
   type Batch,
   channelsOf,
   type Domain,
+  type Lessons,
+  lessonsOf,
   type Preprocessing,
   type Skipped,
 } from "../vision/index.js";
+import { affine, filterAxes } from "./affine.js";
 import { BatchStream, type StreamPosition, streamPosition } from "./batch-stream.js";
 import { calibrateLevels, type CurvePoint, type LevelOptions, measureCurve } from "./calibrate.js";
 import { BRANCHES, branchInputs, sandwich } from "./sandwich.js";
@@ -39,7 +42,7 @@ import { BRANCHES, branchInputs, sandwich } from "./sandwich.js";
 export interface Stage {
   readonly maximumSparsity: number;
   readonly steps: number;
-  /** Times 0.2 after 31, 62 and 88 % of the stage. */
+  /** At the start; falls to zero along a half cosine. */
   readonly learningRate: number;
 }
 
@@ -49,12 +52,16 @@ export interface MasterOptions extends LongCall, SessionOptions, MachineOptions 
   readonly validation: Domain;
   /** Default: one, up to 0.8. The authors' is 0.2, 0.5, 0.8, each from where the last one ended. */
   readonly stages?: readonly Stage[] | undefined;
+  /** The smallest sparsity that is drawn, beside 0. Default 0. */
+  readonly minimumSparsity?: number | undefined;
   /** Steps before the first stage in which gates alone train, at the first stage's largest sparsity. Default 0. */
   readonly warmUpSteps?: number | undefined;
   readonly batchSize?: number | undefined;
   readonly gates?: GateOptions | undefined;
   /** λ of Σ|g|. Default 1e-8. */
   readonly penalty?: number | undefined;
+  /** λ of the pull of weights towards an affine image of what they were, see `affine`. Default 0; the authors' is 5e-4. */
+  readonly affinePenalty?: number | undefined;
   readonly optimizer?: "sgd" | "adam" | undefined;
   /** Of all weights but those of the gates. Default 5e-4 for sgd, 0 for adam. */
   readonly weightDecay?: number | undefined;
@@ -98,19 +105,26 @@ const DEFAULT_LEVELS = [0, 0.2, 0.4, 0.6, 0.8];
 /**
  * Makes a master of a classifier: puts gates on it, and trains both on labelled images of the source at sparsities between 0 and the
  * largest, so that small models can be cut from it. Of what it measures on the way, the master with the best mean accuracy over all levels is kept.
+ * Of several domains each batch shows one, so that gates learn to tell them apart.
  *
  * Source: ElasticDNN's offline pre-training, see `sandwich`.
  * Throws: `aborted`, `config.invalid`, `method.unsuitable` for a model without a place for a gate, `run.failed`.
  */
-export async function buildMaster(source: Model, data: Domain, options: MasterOptions): Promise<BuiltMaster> {
-  const { batchSize = 64, seed = 0, gates = { initial: "he", seed } } = options;
-  if (data.samples < batchSize) {
-    const message = `master: ${batchSize} samples (one batch) or more, got ${data.samples}; use a smaller batch`;
-    throw new LimberError("config.invalid", message, { samples: data.samples, batchSize });
+export async function buildMaster(
+  source: Model,
+  data: Domain | readonly Domain[],
+  options: MasterOptions,
+): Promise<BuiltMaster> {
+  const { batchSize = 64, seed = 0, gates = { initial: "ranked", seed } } = options;
+  const lessons = lessonsOf(data);
+  const { samples } = lessons.domain;
+  if (samples < batchSize) {
+    const message = `master: ${batchSize} samples (one batch) or more, got ${samples}; use a smaller batch`;
+    throw new LimberError("config.invalid", message, { samples, batchSize });
   }
   const gated = addGates(prepareModel(source), gates);
   await using machine = createMachine(options);
-  const run = new MasterRun(gated, data, { ...options, batchSize, machine });
+  const run = new MasterRun(gated, lessons, { ...options, batchSize, machine });
   return await run.finish();
 }
 
@@ -144,7 +158,7 @@ class MasterRun {
 
   constructor(
     private gated: Model,
-    private readonly data: Domain,
+    private readonly lessons: Lessons,
     private readonly options: RunOptions,
   ) {
     this.stages = options.stages ?? DEFAULT_STAGES;
@@ -156,7 +170,7 @@ class MasterRun {
   }
 
   async finish(): Promise<BuiltMaster> {
-    const stream = new BatchStream(this.data, this.options, this.random.fork("data"));
+    const stream = new BatchStream(this.lessons, this.options, this.random.fork("data"));
     if (!this.options.resume) await this.warmUp(stream);
     await using trainer = this.createTrainer("all");
     if (this.options.resume) stream.seek(await this.resume(trainer, this.options.resume));
@@ -190,7 +204,7 @@ class MasterRun {
   }
 
   private createTrainer(trained: "all" | "gates"): Trainer {
-    const { machine, threads, optimization, optimizer = "sgd", penalty = 1e-8 } = this.options;
+    const { machine, threads, optimization, optimizer = "sgd", penalty = 1e-8, affinePenalty = 0 } = this.options;
     const gating = gatesOf(this.gated);
     const ofGates = new Set(gating.gates.flatMap(({ parameters }) => parameters));
     const parameters = parametersOf(this.gated).flatMap(({ name }) =>
@@ -200,12 +214,14 @@ class MasterRun {
     const make = (decay: number): Optimizer =>
       optimizer === "adam" ? adam({ weightDecay: decay }) : sgd({ momentum: 0.9, weightDecay: decay });
     const [plain, decayed] = [make(0), make(weightDecay)];
+    const pull = { weight: affinePenalty, axes: filterAxes(this.gated, ofGates) };
+    const loss = sandwich({ gating, penalty });
     return Trainer.create(fixSparsity(this.gated, 0), {
       ...{ machine, threads, optimization },
       statistics: { sourceWeight: 0, variance: "unbiased" },
       train: {
         parameters,
-        loss: sandwich({ gating, penalty }),
+        loss: affinePenalty === 0 ? loss : affine(loss, pull),
         // Weight decay is for the model: a gate decayed is a gate closed.
         optimizer: {
           ...plain,
@@ -218,12 +234,13 @@ class MasterRun {
   private async trainOnce(trainer: Trainer, stream: BatchStream): Promise<StepReport> {
     const { stage, rate } = this.scheduled();
     const random = this.random.fork(`step ${this.step}`);
+    const least = Math.min(this.options.minimumSparsity ?? 0, stage.maximumSparsity);
     const own = await stream.next();
     const draws: Record<(typeof BRANCHES)[number], number> = {
-      middle: random.uniform(0, stage.maximumSparsity),
-      other: random.uniform(0, stage.maximumSparsity),
+      middle: random.uniform(least, stage.maximumSparsity),
+      other: random.uniform(least, stage.maximumSparsity),
       sparsest: stage.maximumSparsity,
-      fixed: random.uniform(0, stage.maximumSparsity),
+      fixed: random.uniform(least, stage.maximumSparsity),
     };
     const inputs: Record<string, Feeds[string]> = {};
     for (const branch of BRANCHES) {
@@ -247,9 +264,8 @@ class MasterRun {
     let into = this.step - (this.options.warmUpSteps ?? 0);
     if (into < 0) return { stage: this.stages[0]!, rate: this.stages[0]!.learningRate };
     const stage = this.stages.find(({ steps }) => (into -= steps) < 0) ?? this.stages.at(-1)!;
-    const share = 1 + into / stage.steps;
-    const drops = [0.3125, 0.625, 0.875].filter((milestone) => share >= milestone).length;
-    return { stage, rate: stage.learningRate * 0.2 ** drops };
+    const done = 1 + into / stage.steps;
+    return { stage, rate: stage.learningRate * 0.5 * (1 + Math.cos(Math.PI * done)) };
   }
 
   private levelOptions(): LevelOptions {
@@ -259,7 +275,7 @@ class MasterRun {
 
   private calibrate(weights: ReadonlyMap<string, Tensor>): Promise<Model> {
     const model = withWeights(this.gated, weights);
-    return calibrateLevels(model, this.data, this.options.calibrationBatches ?? 20, this.levelOptions());
+    return calibrateLevels(model, this.lessons.domain, this.options.calibrationBatches ?? 20, this.levelOptions());
   }
 
   private async measure(trainer: Trainer): Promise<void> {

@@ -12,7 +12,7 @@ import {
   SurrogateCutter,
   writeModel,
 } from "../graph/index.js";
-import { createMachine } from "../run/node.js";
+import { createMachine, KeptTrainers, type Machine } from "../run/node.js";
 import { adaptDomains, type ElasticDomain, type ElasticOptions } from "./adapt-domains.js";
 import { buildMaster, type MasterOptions } from "./build-master.js";
 import { generateSurrogate, RELEVANCES } from "./generate.js";
@@ -21,6 +21,21 @@ import { MasterVersions } from "./versions.js";
 
 const machine = createMachine();
 afterAll(() => machine[Symbol.asyncDispose]());
+
+/** The same machine, which counts the sessions that it is asked for. */
+function countingSessions(inner: Machine): Machine & { created(): number } {
+  let count = 0;
+  return {
+    provider: inner.provider,
+    created: () => count,
+    createSession: (...call) => (count++, inner.createSession(...call)),
+    writeState: (arrays) => inner.writeState(arrays),
+    readState: (names) => inner.readState(names),
+    dropState: (prefix) => inner.dropState(prefix),
+    memory: () => inner.memory(),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
 
 const network = tinyNetwork();
 const master = addGates(network, { initial: "he", seed: 3 });
@@ -137,6 +152,43 @@ describe("adaptDomains", () => {
     const [first, second] = await bytesOf({ reuse: true });
     expect([first, second]).toEqual([plain[0], expect.anything()]);
     expect(second).not.toEqual(plain[1]);
+  });
+
+  test("compiles nothing for the second domain, and gives the bytes that a start from there gives", async () => {
+    const counted = countingSessions(machine);
+    const options = { ...OPTIONS, machine: counted, withoutEvaluation: true };
+    const versions = new MasterVersions(master);
+    const course = adaptDomains(versions, [bright, dark], options);
+    const created: number[] = [];
+    const fed: Model[] = [];
+    let last: ElasticDomain | undefined;
+    for await (const each of course) {
+      created.push(counted.created());
+      fed.push(versions.current);
+      last = each;
+    }
+    expect(created[0]).toBeGreaterThan(3);
+    expect(created[1]).toBe(created[0]);
+    const alone = adaptDomains(new MasterVersions(fed[0]!), [dark], { ...OPTIONS, withoutEvaluation: true });
+    const { value: fresh } = await alone.next();
+    await alone.return();
+    expect(writeModel(last!.model)).toEqual(writeModel(fresh!.model));
+    expect(last!.scope).toEqual(fresh!.scope);
+  });
+
+  test("compiles anew for a surrogate of other sizes", async () => {
+    const counted = countingSessions(machine);
+    await using trainers = new KeptTrainers(counted);
+    const created: number[] = [];
+    for (const sparsity of [0.5, 0.25, 0.25]) {
+      for await (const { model } of adaptDomains(new MasterVersions(master), [dark], {
+        ...{ ...OPTIONS, sparsity, trainers, withoutEvaluation: true },
+      }))
+        expect(model.graph.nodes.length).toBeGreaterThan(0);
+      created.push(counted.created());
+    }
+    expect(created[1]).toBeGreaterThan(created[0]!);
+    expect(created[2]).toBe(created[1]);
   });
 
   test("says so where a domain has no image to make a surrogate for", async () => {

@@ -2,6 +2,7 @@ import { invariant, LimberError, Random, sizeOf, type StopSignal, throwIfAborted
 import {
   type Choice,
   choose,
+  fixSparsity,
   foldBoosts,
   type Gate,
   gatesOf,
@@ -14,8 +15,8 @@ import {
   type Surrogate,
   type SurrogateCutter,
 } from "../graph/index.js";
-import type { Machine, RunTensor, SessionOptions } from "../run/node.js";
-import { probe, type ProbeOptions, rowsOf } from "./probe.js";
+import { KeptTrainers, type Machine, type RunTensor, type SessionOptions } from "../run/node.js";
+import { probe, rowsOf } from "./probe.js";
 import { pickRepresentatives, type Representative } from "./representative.js";
 import { measureSensitivity } from "./sensitivity.js";
 
@@ -29,6 +30,8 @@ export type Relevance = (typeof RELEVANCES)[number];
 
 export interface GenerateOptions extends SessionOptions {
   readonly machine: Machine;
+  /** Where compiled models are kept for the next domain; default: nowhere. */
+  readonly trainers?: KeptTrainers | undefined;
   /** Share of the channels of each gate that is left out. Default 0.8. */
   readonly sparsity?: number | undefined;
   readonly relevance?: Relevance | undefined;
@@ -47,7 +50,7 @@ export interface Generated {
   readonly surrogate: Surrogate;
   /** The images that decided, by place in the batch; none where images do not matter. */
   readonly representatives: readonly number[];
-  /** How far surrogate and master are apart on the representative image, relative to the largest output (at least 1). */
+  /** How far surrogate and master are apart on the representative image, relative to the largest number of the output (at least 1). */
   readonly difference: number | undefined;
   /** Whether this choice was cut before. */
   readonly isCached: boolean;
@@ -80,8 +83,10 @@ export async function generateSurrogate(
   const started = performance.now();
   const random = new Random(options.seed ?? 0).fork("surrogate");
   const level = selectStatistics(master, sparsity);
-  const asked = await askMaster(level, images, { ...options, sparsity, representative, random });
-  const ranking = await RANKINGS[relevance]({ master: level, cutter, images, asked, options });
+  await using own = new KeptTrainers(options.machine);
+  const running = { ...options, trainers: options.trainers ?? own };
+  const asked = await askMaster(level, images, { ...running, sparsity, relevance, representative, random });
+  const ranking = await RANKINGS[relevance]({ master: level, cutter, images, asked, options: running });
   const choice = choose(asked.scores, sparsity, { ranking: inverse ? negate(ranking) : ranking, boosted: true });
   const probed = performance.now();
   const isCached = cutter.knows(choice);
@@ -89,44 +94,51 @@ export async function generateSurrogate(
   const surrogate = cutter.cut(reused?.master ?? level, reused ? keepBoosts(choice, reused.boosts) : choice);
   const cut = performance.now();
   const isExact = relevance === "gates" && !inverse && !last && asked.representatives.length === 1;
-  const difference = isExact ? await compare(asked, surrogate, images, options) : undefined;
+  const difference = isExact ? await compare(asked, surrogate, images, running) : undefined;
   return {
     ...{ surrogate, representatives: asked.representatives, difference, isCached },
     ...{ probeMs: probed - started, cutMs: cut - probed, checkMs: performance.now() - cut },
   };
 }
 
+type Running = GenerateOptions & { readonly trainers: KeptTrainers };
+
 /** What the master says about a batch. */
 interface Asked {
   readonly prediction: RunTensor;
+  /** Further outputs, such as those of a detector. */
+  readonly others: readonly RunTensor[];
   readonly representatives: readonly number[];
   /** What the gates say about the representatives, by group. */
   readonly scores: Scores;
-  /** Mean magnitude of each channel in front of its gate, by group. */
+  /** Mean magnitude of each channel in front of its gate, by group; where it is what decides. */
   readonly activations: Scores;
 }
 
 async function askMaster(
   master: Model,
   images: RunTensor,
-  { representative, random, ...options }: ProbeOptions & { representative: Representative; random: Random },
+  options: Running & { sparsity: number; relevance: Relevance; representative: Representative; random: Random },
 ): Promise<Asked> {
+  const { sparsity, relevance, representative, random } = options;
   const { gates } = gatesOf(master);
-  const values = gates.flatMap(({ scores, ungated }) => [scores, ungated]);
-  const { prediction, values: shown } = await probe(master, images, { ...options, values });
+  const seen = relevance === "activation" ? gates : [];
+  const further = master.graph.outputs.slice(1).map(({ name }) => name);
+  const values = [...gates.map(({ scores }) => scores), ...seen.map(({ ungated }) => ungated), ...further];
+  const { prediction, observed: shown } = await probe(fixSparsity(master, sparsity), images, { ...options, values });
   const scores = gates.map((gate) => shown[gate.scores]!);
   const representatives = pickRepresentatives(representative, { prediction, scores, random });
   const meanOf = (rows: readonly Float32Array[]): Float32Array =>
     Float32Array.from(rows[0]!, (_, i) => rows.reduce((sum, row) => sum + row[i]!, 0) / rows.length);
-  const byGroup = (of: (gate: Gate, index: number) => Float32Array): Scores =>
-    Object.fromEntries(gates.map((gate, i) => [gate.group, of(gate, i)]));
+  const byGroup = (list: readonly Gate[], of: (gate: Gate, index: number) => Float32Array): Scores =>
+    Object.fromEntries(list.map((gate, i) => [gate.group, of(gate, i)]));
   return {
-    ...{ prediction, representatives },
-    scores: byGroup((_, i) => {
+    ...{ prediction, representatives, others: further.map((name) => shown[name]!) },
+    scores: byGroup(gates, (_, i) => {
       const rows = rowsOf(scores[i]!);
       return meanOf(representatives.map((row) => rows[row]!));
     }),
-    activations: byGroup(({ ungated, axis }) => magnitudesOf(shown[ungated]!, axis)),
+    activations: byGroup(seen, ({ ungated, axis }) => magnitudesOf(shown[ungated]!, axis)),
   };
 }
 
@@ -143,7 +155,7 @@ interface RankingContext {
   readonly cutter: SurrogateCutter;
   readonly images: RunTensor;
   readonly asked: Asked;
-  readonly options: GenerateOptions;
+  readonly options: Running;
 }
 
 const RANKINGS: Readonly<Record<Relevance, (context: RankingContext) => Scores | Promise<Scores>>> = {
@@ -169,17 +181,22 @@ function keepBoosts(choice: Choice, learnt: Readonly<Record<string, ReadonlyMap<
 
 /** Throws: `internal` where the surrogate is not what the master computes for its image. */
 async function compare(
-  { prediction, representatives }: Asked,
+  { prediction, others, representatives }: Asked,
   { model }: Surrogate,
   images: RunTensor,
-  options: GenerateOptions,
+  options: Running,
 ): Promise<number> {
   const row = representatives[0]!;
   const image = { ...images, dims: [1, ...images.dims.slice(1)], data: rowsOf(images)[row]!.slice() };
-  const { prediction: got } = await probe(foldBoosts(model), image, options);
-  const [expected, found] = [rowsOf(prediction)[row]!, got.data as Float32Array];
-  const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-  const difference = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i]!) / scale), 0);
+  const values = model.graph.outputs.slice(1).map(({ name }) => name);
+  const { prediction: first, observed } = await probe(foldBoosts(model), image, { ...options, values });
+  const found = [first, ...values.map((name) => observed[name]!)];
+  const differences = [prediction, ...others].map((whole, i) => {
+    const [expected, got] = [rowsOf(whole)[row]!, found[i]!.data as Float32Array];
+    const scale = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+    return expected.reduce((most, value, at) => Math.max(most, Math.abs(value - got[at]!) / scale), 0);
+  });
+  const difference = Math.max(...differences);
   invariant(difference <= TOLERANCE, `surrogate within ${TOLERANCE} of its master, got ${difference}`);
   return difference;
 }

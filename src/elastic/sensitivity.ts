@@ -12,10 +12,12 @@ import {
   parametersOf,
   sgd,
 } from "../graph/index.js";
-import { type Machine, type RunTensor, type SessionOptions, Trainer } from "../run/node.js";
+import { KeptTrainers, type Machine, type RunTensor, type SessionOptions } from "../run/node.js";
 
 export interface SensitivityOptions extends SessionOptions {
   readonly machine: Machine;
+  /** Where compiled steps are kept for the next model; default: nowhere. */
+  readonly trainers?: KeptTrainers | undefined;
   /** Default: the entropy of the predictions, as no labels are known. */
   readonly loss?: Loss | undefined;
 }
@@ -38,10 +40,13 @@ export async function measureSensitivity(
 ): Promise<Record<string, number[]>> {
   const parameters = new Map(parametersOf(model).map((parameter) => [parameter.name, parameter]));
   const judges = filters.map((each) => judgesOf(each, parameters));
-  await using trainer = Trainer.create(model, {
+  const names = [...new Set(judges.flat().map(({ initializer }) => initializer))];
+  const sizes = names.map((name) => model.graph.initializers.get(name)!.dims[0]);
+  await using own = new KeptTrainers(options.machine);
+  const trainer = await (options.trainers ?? own).take(`sensitivity ${loss.name} ${sizes.join()}`, model, {
     ...options,
     statistics: { sourceWeight: 0, variance: "unbiased" },
-    train: { loss, optimizer: sgd(), parameters: [...new Set(judges.flat().map(({ initializer }) => initializer))] },
+    train: { loss, optimizer: sgd(), parameters: names },
   });
   await trainer.step({ images }, { learningRate: RATE });
   const after = (await trainer.exportModel()).graph.initializers;

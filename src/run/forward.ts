@@ -1,6 +1,6 @@
-import { LimberError, type Tensor } from "../base/index.js";
+import { LimberError } from "../base/index.js";
 import { buildStep, type Model, type StateSlot, type Step, type StepOptions } from "../graph/index.js";
-import { lowered } from "./phases.js";
+import { arrayOf as arrayOfConstant, lowered } from "./phases.js";
 import type { Machine, RunTensor, Session, SessionOptions, StateBinding } from "./session.js";
 
 export interface ForwardOptions {
@@ -36,13 +36,15 @@ export interface ForwardHost {
   readonly options: StepOptions & SessionOptions;
   /** Of the arrays of the trainer. */
   readonly prefix: string;
+  /** Makes the arrays of what an exchangeable step only reads. */
+  readonly keep: (step: Step) => Promise<void>;
 }
 
 /** Forward passes over the arrays of a trainer, compiled when first needed. */
 export class ForwardPasses {
   private readonly loaded = new Map<string, Promise<LoadedForward>>();
   /** Arrays that belong to kinds of weights other than the current ones, as they start. */
-  private readonly own = new Map<string, Tensor>();
+  private readonly own = new Map<string, StateSlot>();
 
   constructor(private readonly host: ForwardHost) {}
 
@@ -81,6 +83,7 @@ export class ForwardPasses {
     const step = buildStep(bound, {
       statistics: statistics === "plan" ? options.statistics : "fixed",
       observe: options.observe,
+      exchangeable: options.exchangeable,
       reads: {
         parameters: [...parameters, ...stored.map(({ initializer }) => initializer!)],
         rows: options.train?.rows,
@@ -98,11 +101,13 @@ export class ForwardPasses {
       ...step.state.map(({ input, output }): StateBinding => {
         return { name: arrayOf(input), input, ...(isOwn && { output }) };
       }),
+      ...step.constants.map((constant) => ({ name: prefix + arrayOfConstant(constant), input: constant.input })),
     ];
     if (isOwn) {
-      const starts = [...step.state, ...stored].map(({ input, initial }) => [arrayOf(input), initial] as const);
+      const starts = [...step.state, ...stored].map((slot) => [arrayOf(slot.input), slot] as const);
       await this.start(starts.filter(([array]) => !this.own.has(array)));
     }
+    await this.host.keep(step);
     const { threads, optimization } = options;
     const session = await machine.createSession(
       await lowered(machine, step.model),
@@ -112,15 +117,20 @@ export class ForwardPasses {
     return { step, session, moved: isOwn ? step.state.map(({ output }) => output) : [] };
   }
 
-  private async start(arrays: readonly (readonly [string, Tensor])[]): Promise<void> {
-    for (const [name, value] of arrays) this.own.set(name, value);
-    await this.host.machine.writeState(arrays.map(([name, value]) => ({ name, value: value as RunTensor })));
+  private async start(arrays: readonly (readonly [string, StateSlot])[]): Promise<void> {
+    for (const [name, slot] of arrays) this.own.set(name, slot);
+    await this.host.machine.writeState(arrays.map(([name, { initial }]) => ({ name, value: initial as RunTensor })));
   }
 
   /** The array, of the trainer's, in which passes with these weights keep what an input of the step stands for; nothing before the first one. */
   arrayOf(input: string, weights: string): string | undefined {
     const name = `${weights}:${input}`;
     return this.own.has(this.host.prefix + name) ? name : undefined;
+  }
+
+  /** Arrays of their own start from another model from now on. */
+  adopt(startIn: (slot: StateSlot) => StateSlot): void {
+    for (const [name, slot] of this.own) this.own.set(name, startIn(slot));
   }
 
   /** Arrays of their own are as at the start. */

@@ -1,5 +1,6 @@
 /** Running models in Node.js: machines, sessions, trainers and model files. */
 export { createMachine, type MachineOptions, NODE_PROVIDERS, type NodeProvider } from "./machine.js";
+export { KeptTrainers, type Lease, rentTrainer } from "./kept-trainers.js";
 export * from "./model-file.js";
 export * from "./predictor.js";
 export type { Provider } from "./provider.js";

@@ -1,4 +1,6 @@
 import {
+  type Constant,
+  formatRows,
   isMeasured,
   type Model,
   type StateSlot,
@@ -20,23 +22,32 @@ const TILE = 2 ** 17;
 export async function phasesOf(machine: Machine, step: Step, prefix: string): Promise<[Phase, Phase?]> {
   const phases = splitUpdate(step);
   const slots = step.state.map((slot) => ({ slot, name: prefix + slot.input }));
-  const reads = step.reads.map(({ input }): StateBinding => ({ name: prefix + input, input }));
+  const reads = [
+    ...step.reads.map(({ input }): StateBinding => ({ name: prefix + input, input })),
+    ...step.constants.map((constant): StateBinding => ({ name: prefix + arrayOf(constant), input: constant.input })),
+  ];
   if (!phases) return [{ model: await lowered(machine, step.model), bindings: [...slots.map(joined), ...reads] }];
   const crossing = phases.crossing.map((value) => ({ value, name: `${prefix}${value}:crossing` }));
   const isTracked = ({ slot: { role } }: Slot): boolean => isMeasured(role);
-  const read = new Set(phases.gradients.graph.inputs.map((input) => input.name));
+  const readBy = ({ graph }: Model): ((input: string) => boolean) => {
+    const names = new Set(graph.inputs.map(({ name }) => name));
+    return (input) => names.has(input);
+  };
+  const [isRead, isApplied] = [readBy(phases.gradients), readBy(phases.update)];
   const first: StateBinding[] = [
     ...slots.filter(isTracked).map(joined),
     ...slots
-      .filter((each) => !isTracked(each) && read.has(each.slot.input))
+      .filter((each) => !isTracked(each) && isRead(each.slot.input))
       .map(({ slot, name }) => ({ name, input: slot.input })),
     ...crossing.map(({ value, name }) => ({ name, output: value, inPlace: true })),
+    ...reads.filter(({ input }) => isRead(input!)),
   ];
   const second: StateBinding[] = [
     ...slots
       .filter((each) => !isTracked(each))
       .map(({ slot, name }) => ({ ...joined({ slot, name }), inPlace: phases.inPlace.has(slot) })),
     ...crossing.map(({ value, name }) => ({ name, input: value })),
+    ...reads.filter(({ input }) => isApplied(input!)),
   ];
   return [
     { model: await lowered(machine, phases.gradients), bindings: first },
@@ -45,6 +56,10 @@ export async function phasesOf(machine: Machine, step: Step, prefix: string): Pr
       : { model: writeModel(phases.update), bindings: second },
   ];
 }
+
+/** The array that holds a constant of exchangeable steps; one for all that read the same rows of a weight. */
+export const arrayOf = ({ initializer, rows }: Constant): string =>
+  `${initializer}:constant${rows ? ` ${rows.axis}:${formatRows(rows)}` : ""}`;
 
 interface Slot {
   readonly slot: StateSlot;

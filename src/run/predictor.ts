@@ -3,7 +3,7 @@ import { type Dim, type Model, writeModel } from "../graph/index.js";
 import type { Machine, RunTensor, Session, SessionOptions } from "./session.js";
 
 /** A model that only predicts, its weights inside of the session, where ONNX Runtime folds and packs them. */
-export class Predictor {
+export class Predictor implements AsyncDisposable {
   private constructor(
     private readonly session: Session,
     private readonly input: Model["graph"]["inputs"][number],
@@ -52,6 +52,10 @@ export class Predictor {
 
   dispose(): Promise<void> {
     return this.session.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
   }
 }
 

@@ -1,6 +1,7 @@
 import { formatShape, LimberError, sameShape, zeros } from "../base/index.js";
 import {
   buildStep,
+  type Constant,
   findFrontier,
   inferShapes,
   isMeasured,
@@ -10,11 +11,13 @@ import {
   type StateSlot,
   type Step,
   type StepOptions,
+  structureOf,
+  takeRows,
   type ValueInfo,
 } from "../graph/index.js";
 import { type Forward, type ForwardOptions, ForwardPasses } from "./forward.js";
 import { checkImages } from "./predictor.js";
-import { phasesOf } from "./phases.js";
+import { arrayOf, phasesOf } from "./phases.js";
 import { FrozenPrefix } from "./prefix.js";
 import { type CacheReport, PrefixCache, type SampleId } from "./prefix-cache.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
@@ -93,27 +96,36 @@ export class Trainer implements AsyncDisposable {
   private readonly prefixes = new Map<string, Promise<FrozenPrefix | undefined>>();
   private readonly forwards: ForwardPasses;
   private slots: readonly StateSlot[] = [];
+  /** Of an exchangeable trainer: the arrays that its steps only read. */
+  private readonly constants = new Map<string, Constant>();
+  private structure: Uint8Array | undefined;
   /** Sets this trainer's arrays apart from those of others on the same machine. */
   private readonly prefix = `${++trainers}/`;
 
   private readonly machine: Machine;
 
   protected constructor(
-    /** The model as it was given; its weights are those of the start. */
-    readonly model: Model,
+    private source: Model,
     private readonly options: TrainerOptions,
     /** The machine ends with the trainer. */
     private readonly ownsMachine = false,
   ) {
     this.machine = options.machine;
-    const images = model.graph.inputs.filter((v) => !model.graph.initializers.has(v.name));
+    const { inputs, initializers } = source.graph;
+    const images = inputs.filter((v) => !initializers.has(v.name));
     if (images.length !== 1) {
       const message = `model: one image input, got ${images.length} (${images.map(({ name }) => name).join(", ")})`;
       throw new LimberError("config.invalid", message);
     }
     this.image = images[0]!;
     this.kept = new PrefixCache(options.cacheBytes ?? 256 * 2 ** 20);
-    this.forwards = new ForwardPasses({ machine: options.machine, options, prefix: this.prefix });
+    const keep = (step: Step): Promise<void> => this.keepConstants(step);
+    this.forwards = new ForwardPasses({ machine: options.machine, options, prefix: this.prefix, keep });
+  }
+
+  /** The model as it was given; its weights are those of the start. */
+  get model(): Model {
+    return this.source;
   }
 
   /** Prepares a trainer; `model` is opset 17 or later with its batch axis free or equal to the batches to come. */
@@ -210,7 +222,7 @@ export class Trainer implements AsyncDisposable {
   }
 
   private bind(imageDims: readonly number[]): Model {
-    return inferShapes(this.model, { inputDims: { [this.image.name]: imageDims } });
+    return inferShapes(this.source, { inputDims: { [this.image.name]: imageDims } });
   }
 
   /** The step from the last values that do not change on; the whole step where that is the image. */
@@ -231,12 +243,13 @@ export class Trainer implements AsyncDisposable {
     const frontier = findFrontier(model, this.options);
     const { machine, kept: cache } = this;
     const session = { threads: this.options.threads, optimization: this.options.optimization };
-    return frontier && FrozenPrefix.create(this.model, imageDims, frontier, { machine, cache, session });
+    return frontier && FrozenPrefix.create(this.source, imageDims, frontier, { machine, cache, session });
   }
 
   private async compile(model: Model): Promise<LoadedStep> {
     const step = buildStep(model, this.options);
     await this.claim(() => step);
+    await this.keepConstants(step);
     const { threads, optimization } = this.options;
     const [{ model: bytes, bindings }, update] = await phasesOf(this.machine, step, this.prefix);
     const session = await this.machine.createSession(bytes, { threads, optimization }, bindings, update);
@@ -248,6 +261,59 @@ export class Trainer implements AsyncDisposable {
     if (this.slots.length > 0) return;
     this.slots = build().state;
     await this.writeInitial();
+  }
+
+  /** Makes the arrays of what a step only reads, where no other step has. */
+  private async keepConstants({ constants }: Step): Promise<void> {
+    const fresh = constants.map((constant) => [arrayOf(constant), constant] as const);
+    await this.writeConstants(fresh.filter(([name]) => !this.constants.has(name)));
+  }
+
+  private async writeConstants(arrays: readonly (readonly [string, Constant])[]): Promise<void> {
+    for (const [name, constant] of arrays) this.constants.set(name, constant);
+    await this.write(arrays.map(([name, constant]) => [name, this.valueOf(constant)]));
+  }
+
+  /** What the model has for a weight, or for rows of it. */
+  private valueOf({ initializer, rows }: Pick<Constant, "initializer" | "rows">): RunTensor {
+    const whole = this.source.graph.initializers.get(initializer)!;
+    return (rows ? takeRows(whole, rows) : whole) as RunTensor;
+  }
+
+  /**
+   * Goes on with another model of the same architecture, as if made for it, and compiles nothing; only an exchangeable trainer can. False, and
+   * unchanged, where the model differs in more than weights.
+   */
+  async adopt(model: Model): Promise<boolean> {
+    if (!this.options.exchangeable) return false;
+    const [known, other] = [(this.structure ??= structureOf(this.source)), structureOf(model)];
+    if (known.length !== other.length || !known.every((byte, i) => byte === other[i])) return false;
+    this.source = model;
+    const startIn = (slot: StateSlot): StateSlot => {
+      const initializer = slot.initializer ?? slot.buffer?.parameter;
+      if (initializer === undefined) return slot;
+      const owner = this.slots.find((other) => other.initializer === initializer);
+      return { ...slot, initial: this.valueOf({ initializer, rows: (slot.buffer ? owner : slot)?.rows }) };
+    };
+    this.slots = this.slots.map(startIn);
+    this.forwards.adopt(startIn);
+    await this.writeConstants([...this.constants]);
+    await this.forgetPrefixes();
+    await this.reset();
+    return true;
+  }
+
+  /** Frozen layers in front are sessions of one model's weights. */
+  private async forgetPrefixes(): Promise<void> {
+    this.kept.clear();
+    for (const [key, loading] of this.steps) {
+      const { session, frozen } = await loading;
+      if (!frozen) continue;
+      this.steps.delete(key);
+      await session.dispose();
+    }
+    for (const prefix of this.prefixes.values()) await (await prefix)?.dispose();
+    this.prefixes.clear();
   }
 
   private writeInitial({ keeps = [] }: ResetOptions = {}): Promise<void> {
@@ -293,7 +359,7 @@ export class Trainer implements AsyncDisposable {
       kept.map(({ input, buffer }) => {
         const { parameter } = buffer!;
         const rows = this.slots.find(({ initializer }) => initializer === parameter)?.rows;
-        const whole = this.model.graph.initializers.get(parameter)!;
+        const whole = this.source.graph.initializers.get(parameter)!;
         const value = values.get(input)!;
         return [parameter, rows ? (putRows(zeros(whole.dtype, whole.dims), rows, value) as RunTensor) : value];
       }),
@@ -306,7 +372,7 @@ export class Trainer implements AsyncDisposable {
    */
   async exportModel({ weights = "current" }: Pick<ForwardOptions, "weights"> = {}): Promise<Model> {
     const owned = this.slots.filter((slot) => slot.initializer !== undefined);
-    if (owned.length === 0) return this.model;
+    if (owned.length === 0) return this.source;
     const arrayOf = (slot: StateSlot): string => {
       if (weights === "current") return slot.input;
       if (slot.role === "statistic") return this.forwards.arrayOf(slot.input, weights) ?? slot.input;
@@ -314,13 +380,13 @@ export class Trainer implements AsyncDisposable {
       return (kept ?? slot).input;
     };
     const values = await this.machine.readState(owned.map((slot) => this.prefix + arrayOf(slot)));
-    const initializers = new Map(this.model.graph.initializers);
+    const initializers = new Map(this.source.graph.initializers);
     for (const slot of owned) {
       const { initializer, rows } = slot;
       const value = values.get(this.prefix + arrayOf(slot))!;
       initializers.set(initializer!, rows ? putRows(initializers.get(initializer!)!, rows, value) : value);
     }
-    return { ...this.model, graph: { ...this.model.graph, initializers } };
+    return { ...this.source, graph: { ...this.source.graph, initializers } };
   }
 
   /** Everything that is needed to go on to the same bytes, as a safetensors file. */

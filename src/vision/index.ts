@@ -15,6 +15,7 @@ export * from "./data/read-dataset.js";
 export { DATASET_READERS } from "./data/readers/index.js";
 export * from "./data/readers/reader.js";
 export { keepFitted } from "./data/keep-fitted.js";
+export { lessonsOf, type Lessons } from "./data/lessons.js";
 export { drawDirichlet } from "./data/sampler.js";
 export * from "./data/stream.js";
 export * from "./data/types.js";

@@ -1,5 +1,6 @@
 import { Random, sizeOf, tensorOf } from "../../src/base/index.js";
 import { attr, buildNetwork, type Model, parametersOf, prepareModel } from "../../src/graph/index.js";
+import { resNet } from "../../src/graph/networks/resnet.js";
 import type { RunTensor } from "../../src/run/node.js";
 import { blockDomain, type Domain, parsePreprocessing } from "../../src/vision/index.js";
 import { modelOf, node } from "./graph.js";
@@ -10,6 +11,10 @@ const SIDE = 16;
 /** A ResNet-8 of 8 to 16 channels for pictures of 16 × 16 and four classes; trains in a few steps. */
 export const tinyNetwork = (seed = 1): Model =>
   prepareModel(buildNetwork("resnet8", { imageSize: SIDE, classes: CLASSES, width: 0.25, seed }));
+
+/** A stem and one residual block of 8 channels on the same pictures: what is compiled over and over. */
+export const smallNetwork = (seed = 1): Model =>
+  prepareModel(resNet("small", [8], 1, { imageSize: SIDE, classes: CLASSES, seed }));
 
 export const parameterNames = (model: Model): string[] => parametersOf(model).map(({ name }) => name);
 

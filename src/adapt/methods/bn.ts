@@ -18,14 +18,16 @@ export const bn = defineMethod({
       prior: z.number().min(0).optional(),
       /** Weight of the source directly, in [0, 1]; instead of `prior`. */
       sourceWeight: z.number().min(0).max(1).optional(),
+      /** Of the batch, where it is mixed with the source: unbiased in the authors' code; that of the batch alone is biased everywhere. */
+      variance: z.enum(["unbiased", "biased"]).default("unbiased"),
     })
     .refine(
       (o) => o.prior === undefined || o.sourceWeight === undefined,
       "either a prior or a source weight, got both",
     ),
-  plan({ model, batchSize, options: { prior = 0, sourceWeight } }) {
+  plan({ model, batchSize, options: { prior = 0, sourceWeight, variance } }) {
     normalizationParameters("bn", model);
     const weight = sourceWeight ?? prior / (prior + batchSize);
-    return { statistics: { sourceWeight: weight, variance: "unbiased" } satisfies BatchStatistics };
+    return { statistics: { sourceWeight: weight, variance } satisfies BatchStatistics };
   },
 });

@@ -3,12 +3,14 @@ import { type Random, sizeOf } from "../../base/index.js";
 import { averaged, distillation, restored, TEACHER } from "../../graph/index.js";
 import type { Forward, RunTensor } from "../../run/node.js";
 import { type Control, defineMethod, type Host, parametersToTrain } from "../method.js";
-import { certaintyOf } from "../probabilities.js";
+import { certaintyOf, mapNumbers, probabilitiesOf } from "../probabilities.js";
 import { isClassifier } from "../task.js";
 import { optimizerOf, trainingOptions } from "./online.js";
+import { batchTeacherOptions } from "./teacher.js";
 
 const options = z.strictObject({
   ...trainingOptions,
+  ...batchTeacherOptions,
   trains: trainingOptions.trains.default("all"),
   /** How much of the teacher stays in each step. */
   decay: z.number().min(0).max(1).default(0.999),
@@ -16,6 +18,10 @@ const options = z.strictObject({
   views: z.int().min(0).max(64).default(32),
   /** Views are used where the source model's mean confidence in a batch is below; 0.92 for 10 classes, 0.72 for 100, 0.1 for 1000. */
   threshold: z.number().min(0).max(1).default(0.92),
+  /** What is averaged over the views: logits, as in the authors' code, or probabilities. */
+  averages: z.enum(["logits", "probabilities"]).default("logits"),
+  /** Who is served and exported; the student in EdgeVisionBench. */
+  answers: z.enum(["teacher", "student"]).default("teacher"),
   /** How probably a number of the weights goes back to the source's. */
   restore: z.number().min(0).max(1).default(0.01),
   /** Half of the loss with the roles of teacher and student exchanged, as the authors do on ImageNet. */
@@ -26,7 +32,7 @@ const options = z.strictObject({
  * CoTTA: every weight learns from a slow average of itself, asked about augmented views where the source model is unsure of a batch, and
  * a few weights at random go back to the source.
  *
- * Served and exported is the teacher. Logits of the views are averaged, then softmaxed; a view is one draw for the whole batch.
+ * Served and exported is the teacher.
  * Cost: a training step, 2 forwards, and `views` more where the source model is unsure.
  * Source: Wang et al. 2022, arXiv:2203.13591, with the defaults of the authors' code for CIFAR-10-C; on ImageNet it has threshold 0.1,
  * restore 0.001, SGD at 0.01 and is symmetric.
@@ -48,7 +54,7 @@ export const cotta = defineMethod({
         learningRate: options.learningRate,
         epochs: 1,
       },
-      exports: TEACHER,
+      ...(options.answers === "teacher" && { exports: TEACHER }),
       control: (host) => controlCotta(host, { ...options, placement: isClassifier(model) }),
     };
   },
@@ -62,7 +68,7 @@ export interface CottaControl extends z.output<typeof options> {
 /** `drawMask` says which numbers of a parameter are restored. */
 export function controlCotta(
   host: Host,
-  { views, threshold, restore, placement }: CottaControl,
+  { views, threshold, restore, placement, averages, viewsPer: per, answers, teacherStatistics }: CottaControl,
   drawMask: (name: string, size: number) => Float32Array = (_, size) => drawOnes(size, restore, host.random),
 ): Control {
   const isUnsure = async (images: RunTensor): Promise<boolean> => {
@@ -72,21 +78,22 @@ export function controlCotta(
     return certainties.reduce((sum, { confidence }) => sum + confidence, 0) / certainties.length < threshold;
   };
   const askViews = async (images: RunTensor): Promise<RunTensor> => {
-    const answers: Forward[] = [];
-    while (answers.length < views)
-      answers.push(await host.predict(host.augment(images, { placement }), { weights: TEACHER }));
-    return meanOf(answers.map(({ prediction }) => prediction));
+    const found: Forward[] = [];
+    while (found.length < views)
+      found.push(await host.predict(host.augment(images, { placement, per }), { weights: TEACHER }));
+    const predictions = found.map(({ prediction }) => prediction);
+    return averages === "logits" ? meanOf(predictions) : logarithm(meanOf(predictions.map(probabilitiesOf)));
   };
   return {
     step: async ({ images }) => {
-      const plain = await host.predict(images, { weights: TEACHER, tracks: true });
+      const plain = await host.predict(images, { weights: TEACHER, tracks: teacherStatistics === "own" });
       const prediction = (await isUnsure(images)) ? await askViews(images) : plain.prediction;
       const masks = host.trained.map(({ name, dims }) => {
         const data = drawMask(name, sizeOf(dims));
         return [`restore:${name}`, { dtype: "float32", dims, data } as const] as const;
       });
       const report = await host.step({ images, targets: prediction, inputs: Object.fromEntries(masks) });
-      return { ...report, prediction };
+      return answers === "teacher" ? { ...report, prediction } : report;
     },
   };
 }
@@ -101,9 +108,9 @@ export function drawOnes(size: number, probability: number, random: Random): Flo
 }
 
 /** Element by element, over tensors of one shape. */
-function meanOf(tensors: readonly RunTensor[]): RunTensor {
-  const mean = Float64Array.from(tensors[0]!.data as Float32Array, (_, at) => {
-    return tensors.reduce((sum, { data }) => sum + Number(data[at]), 0) / tensors.length;
-  });
-  return { ...tensors[0]!, data: tensors[0]!.data instanceof Float64Array ? mean : Float32Array.from(mean) };
-}
+const meanOf = (tensors: readonly RunTensor[]): RunTensor =>
+  mapNumbers(tensors[0]!, (_, at) => tensors.reduce((sum, { data }) => sum + Number(data[at]), 0) / tensors.length);
+
+/** Logits of which these are the softmax. */
+const logarithm = (probabilities: RunTensor): RunTensor =>
+  mapNumbers(probabilities, (p) => Math.log(Math.max(p, 1e-30)));

@@ -115,6 +115,26 @@ describe("cua", () => {
     expect(agem.reports[0]!.gradientNorm).toBeLessThanOrEqual(none.reports[0]!.gradientNorm! + 1e-12);
   });
 
+  test.each([
+    ["edgevision", { kernels: "mean" }, (sum: number) => sum / 5],
+    ["edgevision", { estimator: "unbiased" }, undefined],
+    ["tllib", { estimator: "biased" }, undefined],
+  ] as const)("measures %s otherwise with %j", async (alignment, options, expected) => {
+    const distanceBy = async (settings: object): Promise<number> =>
+      measure((await take(1, plan({ alignment, replay: "none", ...settings }))).reports[0]!, "distance");
+    const [plain, other] = [await distanceBy({}), await distanceBy(options)];
+    if (expected) expect(other).toBeCloseTo(expected(plain), 12);
+    else expect(Math.abs(other - plain)).toBeGreaterThan(1e-6);
+  });
+
+  test("CORAL is the sum of its parts, of which 4D² is for the covariances alone", async () => {
+    const distanceBy = async (settings: object): Promise<number> =>
+      measure((await take(1, plan({ alignment: "coral", replay: "none", ...settings }))).reports[0]!, "distance");
+    const [both, second] = [await distanceBy({}), await distanceBy({ coralMeans: false })];
+    expect(await distanceBy({ coralMeans: false, coralScale: "4d2" })).toBeCloseTo(second / 4, 12);
+    expect(await distanceBy({ coralScale: "4d2" })).toBeCloseTo(both - second + second / 4, 12);
+  });
+
   test("EWC holds weights near the source, the more the more they matter", async () => {
     const ones = new Map(
       plan({}).train!.parameters.map((name) => {
@@ -122,14 +142,15 @@ describe("cua", () => {
         return [name, tensorOf("float32", dims, Array(sizeOf(dims)).fill(1))] as const;
       }),
     );
-    const moved = async (ewc: number): Promise<number> => {
-      const { weights } = await take(6, plan({ replay: "none", ewc, learningRate: 0.1 }, ones));
+    const moved = async (ewc: number, options = {}): Promise<number> => {
+      const { weights } = await take(6, plan({ replay: "none", ewc, learningRate: 0.1, ...options }, ones));
       const start = network.graph.initializers.get("3.weight")!.data as Float32Array;
       return relativeDistance(weights.get("3.weight")!.data, start);
     };
     const [free, held, firmly] = [await moved(0), await moved(0.5), await moved(2)];
     expect(held).toBeLessThan(free);
     expect(firmly).toBeLessThan(held);
+    expect(await moved(1, { ewcHalf: true })).toBe(held);
   });
 });
 

@@ -25,14 +25,28 @@ const options = z.strictObject({
   /** How features of the domain are drawn to those of the source: kernels by one of three conventions, or second moments. */
   alignment: z.enum(["edgevision", "tllib", "domainbed", "coral"]).default("edgevision"),
   alignmentWeight: z.number().min(0).default(1),
+  /** MMD: whether kernels are summed, as in all three codes, or averaged. */
+  kernels: z.enum(["sum", "mean"]).default("sum"),
+  /** MMD: over all pairs, or without those of an image and itself. Default: that of the convention, unbiased in `tllib`. */
+  estimator: z.enum(["biased", "unbiased"]).optional(),
+  /** CORAL: what the distance of the covariances is divided by; D² in the codes, 4D² in the paper. */
+  coralScale: z.enum(["d2", "4d2"]).default("d2"),
+  /** CORAL: whether the distance of the means is added; in the codes, not in the paper. */
+  coralMeans: z.boolean().default(true),
   /** What remembered images do: their loss is added (`er`), only kept from rising (`agem`), or nothing. */
   replay: z.enum(["er", "agem", "none"]).default("er"),
   /** α of `er`. */
   replayWeight: z.number().min(0).default(1),
+  /** Which images of a domain are remembered: a sample of all, or its first, as EdgeVisionBench and Mammoth's A-GEM (one batch) do. */
+  remembers: z.enum(["sample", "first"]).default("sample"),
   /** Images that are remembered of the source and of each domain. */
   perDomain: z.int().min(1).default(100),
   /** λ of λ·Σ F (θ - θ⁰)², which holds what mattered on the source (EWC); 0 for none. */
   ewc: z.number().min(0).default(0),
+  /** Whether the penalty is halved, as in the paper of EWC. */
+  ewcHalf: z.boolean().default(false),
+  /** What F squares: the mean gradient of each batch, or the gradients of single images. */
+  importance: z.enum(["batches", "samples"]).default("batches"),
   epochs: z.int().min(1).default(1),
 });
 
@@ -43,7 +57,7 @@ const options = z.strictObject({
  * The classifier stays. Features are the input of the last layer, a map by its mean; those of the source are made with the stored statistics.
  * Cost: with replay three forwards and two backwards in one step.
  * Source: continual unsupervised adaptation as in EdgeVisionBench, https://github.com/LINC-BIT/EdgeVisionBench; A-GEM: Chaudhry et al. 2019,
- * arXiv:1812.00420; EWC: Kirkpatrick et al. 2017, arXiv:1612.00796, without ½, as in Avalanche and Mammoth.
+ * arXiv:1812.00420; EWC: Kirkpatrick et al. 2017, arXiv:1612.00796, by default without ½, as in Avalanche and Mammoth.
  * Differs: the pseudo-labels of a domain are those before each update.
  */
 export const cua = defineMethod({
@@ -53,31 +67,31 @@ export const cua = defineMethod({
   source: "images",
   options,
   plan({ model, options, importance }) {
-    const alignment = alignmentLoss(findHead("cua", model).features, ALIGNMENTS[options.alignment]);
+    const alignment = alignmentLoss(findHead("cua", model).features, alignmentOf(options));
     const replayed = options.replay === "er" ? ([[options.replayWeight, replayLoss]] as const) : [];
     const loss = weightedSum([[options.alignmentWeight, alignment], ...replayed]);
+    const strength = options.ewc * (options.ewcHalf ? 0.5 : 1);
     return {
       statistics: { sourceWeight: 0, variance: "unbiased" },
       train: {
-        loss: importance && options.ewc > 0 ? withPenalty(loss, importance, { strength: options.ewc }) : loss,
+        loss: importance && options.ewc > 0 ? withPenalty(loss, importance, { strength }) : loss,
         ...(options.replay === "agem" && { descent: projected(replayLoss) }),
         optimizer: optimizerOf(options),
         parameters: parametersToTrain("cua", model, options.trains),
         learningRate: options.learningRate,
         epochs: options.epochs,
       },
-      wantsImportance: options.ewc > 0,
+      wantsImportance: options.ewc > 0 ? options.importance : undefined,
       control: (host) => controlCua(host, options),
     };
   },
 });
 
-const ALIGNMENTS: Readonly<Record<z.output<typeof options>["alignment"], Alignment>> = {
-  edgevision: maximumMeanDiscrepancy(MMD_FORMS.edgevision),
-  tllib: maximumMeanDiscrepancy(MMD_FORMS.tllib),
-  domainbed: maximumMeanDiscrepancy(MMD_FORMS.domainbed),
-  coral: correlationAlignment(),
-};
+function alignmentOf({ alignment, kernels, coralScale, coralMeans, ...others }: z.output<typeof options>): Alignment {
+  if (alignment === "coral") return correlationAlignment({ scale: coralScale, means: coralMeans });
+  const form = MMD_FORMS[alignment];
+  return maximumMeanDiscrepancy({ ...form, kernels, estimator: others.estimator ?? form.estimator });
+}
 
 /** The distance to the features that the source model has of the images `source`. */
 const alignmentLoss = (features: string, alignment: Alignment): Loss => ({
@@ -104,8 +118,8 @@ const replayLoss: Loss = {
   },
 };
 
-function controlCua(host: Host, { replay, perDomain }: z.output<typeof options>): Control {
-  const memory = new ReplayMemory(perDomain, host.random);
+function controlCua(host: Host, { replay, perDomain, remembers }: z.output<typeof options>): Control {
+  const memory = new ReplayMemory(perDomain, host.random, remembers);
   const remember = async (): Promise<void> => {
     for (let images = 0; images < perDomain;) {
       const batch = await nextSource(host);

@@ -22,6 +22,8 @@ const eataOptions = {
   ...etaOptions,
   /** α: 2000 in the authors' code for ImageNet, 1 for CIFAR in the benchmark of 2023. */
   strength: z.number().min(0).default(1),
+  /** What F squares: the mean gradient of each batch, as in the authors' code, or the gradients of single images. */
+  importance: z.enum(["batches", "samples"]).default("batches"),
 };
 
 const lossOf = ({ maximumEntropy, maximumCosine }: { maximumEntropy: number; maximumCosine: number }): Loss =>
@@ -45,7 +47,7 @@ export const eta = defineMethod({
 
 /**
  * EATA: ETA, held near the source by α·Σ F (θ - θ⁰)², F being the mean over batches of source images of the squared
- * gradients of the cross-entropy against the predicted classes. The square is of the batch's mean gradient, as in the authors' code.
+ * gradients of the cross-entropy against the predicted classes.
  *
  * Cost: as ETA, and once a pass over the source images.
  * Source: as ETA.
@@ -54,14 +56,15 @@ export const eata = defineMethod({
   name: "eata",
   summary: "eta, held near the source by the Fisher information of source images",
   labels: "none",
-  source: "importance",
+  source: "images",
   options: z.strictObject(eataOptions),
   plan({ model, options, importance }) {
     const loss = lossOf(options);
-    return planOnline(model, options, {
+    const plan = planOnline(model, options, {
       name: "eata",
       loss: importance ? withPenalty(loss, importance, { strength: options.strength }) : loss,
       resets: resetOf(options),
     });
+    return { ...plan, wantsImportance: options.importance };
   },
 });

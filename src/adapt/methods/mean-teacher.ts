@@ -3,6 +3,7 @@ import { averaged, distillation, TEACHER } from "../../graph/index.js";
 import { defineMethod, parametersToTrain } from "../method.js";
 import { isClassifier } from "../task.js";
 import { optimizerOf, trainingOptions } from "./online.js";
+import { batchTeacherOptions } from "./teacher.js";
 
 /**
  * Self-training: where an averaged teacher is sure of what it sees, the student learns to say the same of a strong view.
@@ -20,6 +21,7 @@ export const meanTeacher = defineMethod({
   outputs: "any",
   options: z.strictObject({
     ...trainingOptions,
+    ...batchTeacherOptions,
     trains: trainingOptions.trains.default("all"),
     /** How much of the teacher stays in each step. */
     decay: z.number().min(0).max(1).default(0.99),
@@ -29,7 +31,7 @@ export const meanTeacher = defineMethod({
     targets: z.enum(["hard", "soft"]).default("hard"),
   }),
   plan({ model, options }) {
-    const { confidence, targets, decay, learningRate } = options;
+    const { confidence, targets, decay, learningRate, viewsPer: per } = options;
     const placement = isClassifier(model);
     return {
       statistics: { sourceWeight: 0, variance: "unbiased" },
@@ -43,8 +45,11 @@ export const meanTeacher = defineMethod({
       exports: TEACHER,
       control: (host) => ({
         step: async ({ images }) => {
-          const { prediction } = await host.predict(images, { weights: TEACHER, tracks: true });
-          const report = await host.step({ images: host.augment(images, { placement }), targets: prediction });
+          const { prediction } = await host.predict(images, {
+            weights: TEACHER,
+            tracks: options.teacherStatistics === "own",
+          });
+          const report = await host.step({ images: host.augment(images, { placement, per }), targets: prediction });
           return { ...report, prediction };
         },
       }),

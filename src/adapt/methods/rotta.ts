@@ -7,9 +7,11 @@ import { CategoryBank } from "../replay/category-bank.js";
 import { imageAt, stackImages } from "../replay/images.js";
 import { isClassifier } from "../task.js";
 import { optimizerOf, trainingOptions } from "./online.js";
+import { teacherOptions } from "./teacher.js";
 
 const options = z.strictObject({
   ...trainingOptions,
+  ...teacherOptions,
   /** Images that the bank holds. */
   capacity: z.int().min(1).max(4096).default(64),
   /** Images of the stream between steps; default: as many as the bank holds. */
@@ -21,6 +23,12 @@ const options = z.strictObject({
   /** Weights of age and of uncertainty in what the bank lets go. */
   timeWeight: z.number().min(0).default(1),
   uncertaintyWeight: z.number().min(0).default(1),
+  /** Which of equal scores goes: the last in the authors' code. */
+  ties: z.enum(["last", "first"]).default("last"),
+  /** Whether a class may hold 7 where its share of the bank is 6.4, as in the authors' code, or 6. */
+  share: z.enum(["fraction", "whole"]).default("fraction"),
+  /** Beside the probabilities in the logarithm. */
+  entropyEpsilon: z.number().min(0).default(1e-6),
 });
 
 /**
@@ -29,7 +37,7 @@ const options = z.strictObject({
  *
  * Served and exported is the teacher with statistics of its own, as it was before the step.
  * Cost: a forward; every `every` images a forward and a step on the bank, compiled anew for each size that the bank has while it fills.
- * Source: Yuan et al. 2023, arXiv:2303.13899, with the defaults of the authors' code; entropy with log(p + 1e-6).
+ * Source: Yuan et al. 2023, arXiv:2303.13899, with the defaults of the authors' code.
  * Differs: for maps of classes the bank goes by the mean over places, and strong views leave things in place.
  */
 export const rotta = defineMethod({
@@ -59,7 +67,10 @@ export interface RottaControl extends z.output<typeof options> {
   readonly placement: boolean;
 }
 
-function controlRotta(host: Host, { capacity, every = capacity, placement, ...weights }: RottaControl): Control {
+function controlRotta(
+  host: Host,
+  { capacity, every = capacity, placement, viewsPer: per, ...rules }: RottaControl,
+): Control {
   let bank: CategoryBank<ReturnType<typeof imageAt>> | undefined;
   let seen = 0;
   const stepOnBank = async (): Promise<StepReport> => {
@@ -67,14 +78,14 @@ function controlRotta(host: Host, { capacity, every = capacity, placement, ...we
     const images = stackImages(items.map(({ sample }) => sample));
     const { prediction: targets } = await host.predict(images, { weights: TEACHER });
     const ages = { dtype: "float32", dims: [items.length], data: Float32Array.from(items, ({ age }) => age) } as const;
-    return host.step({ images: host.augment(images, { placement }), targets, inputs: { ages } });
+    return host.step({ images: host.augment(images, { placement, per }), targets, inputs: { ages } });
   };
   return {
     step: async ({ images }) => {
       const { prediction } = await host.predict(images, { weights: TEACHER, statistics: "stored" });
-      bank ??= new CategoryBank({ capacity, classes: prediction.dims[1]!, ...weights });
+      bank ??= new CategoryBank({ capacity, classes: prediction.dims[1]!, ...rules });
       let report: StepReport | undefined;
-      for (const [index, { label, entropy }] of certaintyOf(prediction, 1e-6).entries()) {
+      for (const [index, { label, entropy }] of certaintyOf(prediction, rules.entropyEpsilon).entries()) {
         bank.add(imageAt(images, index), label, entropy);
         if (++seen % every === 0) report = await stepOnBank();
       }

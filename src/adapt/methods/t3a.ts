@@ -23,8 +23,8 @@ interface Support {
 }
 
 const schema = z.strictObject({
-  /** K: supports kept per class, those with the lowest entropy; 0 keeps all. */
-  supports: z.int().min(0).default(20),
+  /** K: supports kept per class, those with the lowest entropy; 0 keeps all, -1 all but the least sure, as the authors' code does for -1. */
+  supports: z.int().min(-1).default(20),
   /** What the features are computed with: the stored statistics, as the authors do, or those of the batch. */
   statistics: z.enum(["stored", "batch"]).default("stored"),
   /** Whether the rows of the classifier, the first supports, are labelled by a classifier with bias, as in the authors' code. */
@@ -37,8 +37,7 @@ const schema = z.strictObject({
  *
  * The exported model has the prototypes for its classifier.
  * Cost: a forward; K·classes feature vectors are kept.
- * Source: Iwasawa & Matsuo, NeurIPS 2021, "Test-Time Classifier Adjustment Module"; https://github.com/matsuolab/T3A. Differs: 0
- * keeps all supports, where -1 there drops the last of each class.
+ * Source: Iwasawa & Matsuo, NeurIPS 2021, "Test-Time Classifier Adjustment Module"; https://github.com/matsuolab/T3A.
  */
 export const t3a = defineMethod({
   name: "t3a",

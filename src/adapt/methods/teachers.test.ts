@@ -175,6 +175,109 @@ test("CoTTA that restores everything leaves every weight to the byte, and its te
   });
 });
 
+describe("forks of teachers", () => {
+  const images = readFixture("cotta.npz")("images", 0);
+  const softmaxRows = ({ data }: RunTensor): number[] =>
+    Array.from(data as Float64Array, (value, at) => {
+      const row = (data as Float64Array).slice(at - (at % 4), at - (at % 4) + 4);
+      return Math.exp(value) / row.reduce((sum, v) => sum + Math.exp(v), 0);
+    });
+
+  test("CoTTA averages logits, or probabilities where asked", async () => {
+    const shown = [0, 1].map((view) => readFixture("cotta.npz")("views", 0, view));
+    const { engine } = createReferenceRun(network, planMethod(cotta, network, 4, {}));
+    const answers = await Promise.all(shown.map(async (view) => (await engine.predict(view)).prediction));
+    const meanOf = (all: readonly (readonly number[])[]): number[] => all[0]!.map((v, at) => (v + all[1]![at]!) / 2);
+    for (const averages of ["logits", "probabilities"] as const) {
+      let view = 0;
+      const plan = planMethod(cotta, network, 4, { threshold: 1, views: 2, averages });
+      const { run } = createReferenceRun(
+        network,
+        withViews(plan, () => shown[view++]!),
+      );
+      const { prediction } = await run.step({ images, indices: [] });
+      if (averages === "logits")
+        expect(prediction.data).toEqual(
+          Float64Array.from(meanOf(answers.map(({ data }) => [...(data as Float64Array)]))),
+        );
+      else expect(maxDifference(softmaxRows(prediction), meanOf(answers.map(softmaxRows)))).toBeLessThan(1e-12);
+    }
+  });
+
+  test("CoTTA serves and exports the teacher, or the student where asked", async () => {
+    const view = readFixture("cotta.npz")("views", 0, 0);
+    const plans = ["teacher", "student"].map((answers) =>
+      // A teacher asked about the image itself says what the student does, who learns nothing of it.
+      withViews(planMethod(cotta, network, 4, { answers, threshold: 1, views: 1 }), () => view),
+    );
+    expect(plans.map((plan) => plan.exports)).toEqual([TEACHER, undefined]);
+    const served = await Promise.all(
+      plans.map(async (plan) => (await createReferenceRun(network, plan).run.step({ images, indices: [] })).prediction),
+    );
+    const { engine } = createReferenceRun(network, plans[0]!);
+    for (const [index, seen] of [view, images].entries())
+      expect(served[index]!.data).toEqual((await engine.predict(seen)).prediction.data);
+  });
+
+  test.each([cotta, meanTeacher])(
+    "the teacher of $name is exported with statistics of its own, or of the source",
+    async (method) => {
+      const statisticsBy = async (teacherStatistics: string): Promise<boolean> => {
+        const { run, engine } = createReferenceRun(
+          network,
+          planMethod(method, network, 4, { teacherStatistics, ...(method === cotta && { views: 0 }) }),
+        );
+        await run.step({ images, indices: [] });
+        const kept = [...engine.weights("statistic", TEACHER)];
+        expect(kept.length).toBeGreaterThan(0);
+        return kept.every(([name, { data }]) => {
+          return maxDifference(data, network.graph.initializers.get(name)!.data as Float32Array) === 0;
+        });
+      };
+      expect([await statisticsBy("own"), await statisticsBy("source")]).toEqual([false, true]);
+    },
+  );
+
+  test.each([
+    [cotta, { threshold: 1, views: 1 }],
+    [rotta, { capacity: 4 }],
+    [meanTeacher, {}],
+  ])("$name draws a view for a batch, or for each image where asked", async (method, options) => {
+    for (const viewsPer of [undefined, "image"]) {
+      const plan = planMethod(method, network, 4, { ...options, viewsPer });
+      const asked: (string | undefined)[] = [];
+      const control: MethodPlan["control"] = (host) =>
+        plan.control!({
+          ...host,
+          augment: (some, settings) => {
+            asked.push(settings?.per);
+            return host.augment(some, settings);
+          },
+        });
+      await createReferenceRun(network, { ...plan, control }).run.step({ images, indices: [] });
+      expect(asked).toEqual([viewsPer ?? "batch"]);
+    }
+  });
+
+  test("a view for each image differs between equal images by more than noise", async () => {
+    const image = images.data.slice(0, 192) as Float64Array;
+    const twice = { ...images, dims: [2, 3, 8, 8], data: Float32Array.of(...image, ...image) };
+    const views: RunTensor[] = [];
+    const control: MethodPlan["control"] = (host) => {
+      for (const per of ["batch", "image"] as const) views.push(host.augment(twice, { per }));
+      return {};
+    };
+    createReferenceRun(network, { ...planMethod(cotta, network, 4, {}), control });
+    const [batch, each] = views.map(({ data }) => {
+      const numbers = data as Float32Array;
+      return maxDifference(numbers.slice(0, 192), numbers.slice(192));
+    });
+    // Noise has a deviation of 0.005.
+    expect(batch).toBeLessThan(0.06);
+    expect(each).toBeGreaterThan(0.2);
+  });
+});
+
 describe("mean-teacher", () => {
   const segmenter = prepareModel(readModel(readFileSync(new URL("../training/unet.onnx", folder))));
   const images: RunTensor = {

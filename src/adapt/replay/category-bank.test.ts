@@ -64,6 +64,18 @@ describe("a bank", () => {
     expect(tied.items().map(({ sample }) => sample)).toEqual(["first", "better"]);
   });
 
+  test("lets the first of equal scores go, and rounds shares down, where asked", () => {
+    const tied = new CategoryBank<string>({ capacity: 4, classes: 2, timeWeight: 0, ties: "first" });
+    for (const sample of ["first", "second", "better"]) tied.add(sample, 0, sample === "better" ? 0.1 : 0.5);
+    expect(tied.items().map(({ sample }) => sample)).toEqual(["second", "better"]);
+    const held = (share: "fraction" | "whole"): number => {
+      const bank = new CategoryBank<number>({ capacity: 5, classes: 2, share });
+      for (let sample = 0; sample < 5; sample++) bank.add(sample, 0, 0);
+      return bank.items().length;
+    };
+    expect([held("fraction"), held("whole")]).toEqual([3, 2]);
+  });
+
   test("that is full makes room in its largest classes", () => {
     const bank = new CategoryBank<string>({ capacity: 3, classes: 2 });
     for (const [sample, label] of [

@@ -14,6 +14,10 @@ export interface CategoryBankOptions {
   readonly timeWeight?: number;
   /** Weight of uncertainty. */
   readonly uncertaintyWeight?: number;
+  /** Which of equal scores goes. Default `last`. */
+  readonly ties?: "last" | "first";
+  /** Whether a class holds its share of the capacity rounded up, `fraction`, or down. Default `fraction`. */
+  readonly share?: "fraction" | "whole";
 }
 
 /**
@@ -22,15 +26,15 @@ export interface CategoryBankOptions {
  * A class holds at most its share of the capacity. A new sample of a full class competes with that class, otherwise in a full bank
  * with the largest classes: the highest score λ_t / (1 + e^(-age/capacity)) + λ_u · uncertainty / ln(classes) goes, and where that
  * is the new one's, nothing changes.
- * Source: CSTU of RoTTA, Yuan et al. 2023, arXiv:2303.13899, §3.3. As in the authors' code, a share of 6.4 takes 7 samples and the
- * last of equal scores goes.
+ * Source: CSTU of RoTTA, Yuan et al. 2023, arXiv:2303.13899, §3.3. By default as in the authors' code: a share of 6.4
+ * takes 7 samples and the last of equal scores goes.
  */
 export class CategoryBank<T> {
   private classes: Banked<T>[][];
   private readonly options: Required<CategoryBankOptions>;
 
   constructor(options: CategoryBankOptions) {
-    this.options = { timeWeight: 1, uncertaintyWeight: 1, ...options };
+    this.options = { timeWeight: 1, uncertaintyWeight: 1, ties: "last", share: "fraction", ...options };
     this.classes = Array.from({ length: options.classes }, () => []);
   }
 
@@ -52,9 +56,10 @@ export class CategoryBank<T> {
   }
 
   private makeRoom(label: number, score: number): boolean {
-    const { capacity, classes } = this.options;
+    const { capacity, classes, share } = this.options;
     const sizes = this.classes.map(({ length }) => length);
-    if (sizes[label]! >= capacity / classes) return this.evict([label], score);
+    const quota = share === "fraction" ? capacity / classes : Math.max(1, Math.floor(capacity / classes));
+    if (sizes[label]! >= quota) return this.evict([label], score);
     if (this.items().length < capacity) return true;
     const most = Math.max(...sizes);
     return this.evict(
@@ -69,7 +74,8 @@ export class CategoryBank<T> {
     for (const label of labels) {
       this.classes[label]!.forEach((item, index) => {
         const score = this.score(item);
-        if (score >= worst.score) worst = { label, index, score };
+        if (score > worst.score || (score === worst.score && this.options.ties === "last"))
+          worst = { label, index, score };
       });
     }
     if (!(worst.score > limit)) return false;

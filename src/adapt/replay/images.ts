@@ -19,6 +19,15 @@ export function stackImages(images: readonly RunTensor[]): RunTensor {
   return { dtype: "float32", dims: [images.length, ...dims], data };
 }
 
+/** Changes each image on its own, as a batch of one. Shapes: [N, …] → [N, …]. */
+export function mapImages(batch: RunTensor, change: (image: RunTensor) => RunTensor): RunTensor {
+  const { dims } = batch;
+  const changed = Array.from({ length: dims[0]! }, (_, index) =>
+    change({ ...imageAt(batch, index), dims: dims.with(0, 1) }),
+  );
+  return stackImages(changed.map((image) => imageAt(image, 0)));
+}
+
 /** As many images from the start of a batch, again from its start where it has fewer. Shapes: [N, …] → [count, …]. */
 export function firstImages(batch: RunTensor, count: number): RunTensor {
   const size = batch.dims[0]!;

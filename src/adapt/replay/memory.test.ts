@@ -61,6 +61,20 @@ describe("a replay memory", () => {
     expect(memory.isEmpty).toBe(true);
   });
 
+  test("keeps the first images of each domain where asked, a sample otherwise", () => {
+    const keptBy = (keeps: "first" | "sample"): number[] => {
+      const memory = new ReplayMemory(2, new Random(1), keeps);
+      for (const start of [1, 11]) {
+        memory.add(batchOf(start));
+        memory.add(batchOf(...Array.from({ length: 8 }, (_, i) => start + 1 + i)));
+        memory.endDomain();
+      }
+      return drawn(memory, 4);
+    };
+    expect(keptBy("first")).toEqual([1, 2, 11, 12]);
+    expect(keptBy("sample")).not.toEqual([1, 2, 11, 12]);
+  });
+
   test("repeats images only where there are too few", () => {
     const memory = new ReplayMemory(3, new Random(2));
     memory.add(batchOf(1, 2, 3));

@@ -16,8 +16,8 @@ export interface Labelled {
 }
 
 /**
- * Images of the domains so far, as many of each: a uniform sample of the current one, which joins the past when it ends.
- * Source: replay of CUA in EdgeVisionBench, which keeps the first images of a domain; a sample here, so that order does not matter.
+ * Images of the domains so far, as many of each: a uniform sample of the current one, or its first images, which join the past when it ends.
+ * Source: replay of CUA in EdgeVisionBench.
  */
 export class ReplayMemory {
   private readonly past: Remembered[] = [];
@@ -26,13 +26,16 @@ export class ReplayMemory {
   constructor(
     perDomain: number,
     private readonly random: Random,
+    private readonly keeps: "sample" | "first" = "sample",
   ) {
     this.current = new Reservoir(perDomain, random);
   }
 
   add({ images, labels }: Labelled): void {
+    const { capacity } = this.current;
     const size = labels.data.length / images.dims[0]!;
     for (let index = 0; index < images.dims[0]!; index++) {
+      if (this.keeps === "first" && this.current.items().length === capacity) return;
       const data = (labels.data as BigInt64Array).slice(index * size, (index + 1) * size);
       this.current.add({ image: imageAt(images, index), label: { dims: labels.dims.slice(1), data } });
     }

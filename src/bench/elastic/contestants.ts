@@ -1,62 +1,22 @@
-import {
-  accuracyOf,
-  adaptEach,
-  type AdaptOptions,
-  type DomainReport,
-  evaluate,
-  findMethod,
-  type Method,
-} from "../../adapt/index.js";
-import { invariant, LimberError, type LongCall } from "../../base/index.js";
+import { adaptEach, findMethod, type Method } from "../../adapt/index.js";
+import { LimberError } from "../../base/index.js";
 import { adaptDomains, type ElasticOptions, MasterVersions } from "../../elastic/index.js";
-import { costOf, foldBoosts, inferShapes, type Model } from "../../graph/index.js";
-import { createMachine, type Machine, type MachineOptions, Predictor, type SessionOptions } from "../../run/node.js";
-import { channelsOf, type Domain, type Preprocessing } from "../../vision/index.js";
-import type { Networks } from "./networks.js";
-import type { ElasticRow, Kind } from "./rows.js";
-import type { Stay } from "./sequence.js";
+import { foldBoosts, openMaster } from "../../graph/index.js";
+import { compressed } from "./compressed.js";
+import {
+  adaptationBytes,
+  adaptOptions,
+  type Contestant,
+  type CourseOptions,
+  type Entry,
+  imageDims,
+  settingsOf,
+} from "./course.js";
+import { Measures } from "./measures.js";
+import { peakStepBytes, weightBytes } from "./peak-bytes.js";
+import type { Kind } from "./rows.js";
 
-/** What is chosen on validation shifts. */
-export interface Setting {
-  readonly learningRate?: number;
-  /** Go on from stay to stay, rather than start each from the network as it was trained. */
-  readonly continual?: boolean;
-}
-
-export interface CourseOptions extends LongCall, SessionOptions, MachineOptions {
-  readonly preprocessing: Preprocessing;
-  readonly batchSize: number;
-  readonly sparsity: number;
-  readonly seed: number;
-  /** Labelled images of the source, for methods and ablations that use some. */
-  readonly source: Domain;
-  readonly setting: Setting;
-}
-
-/** A row without what is known before the course. */
-export type StayResult = Omit<ElasticRow, "contestant" | "kind" | "method" | "seed" | "position" | "domain" | "round">;
-
-/** Takes a sequence of stays on its own: what the others do changes nothing. */
-export interface Contestant {
-  readonly name: string;
-  readonly kind: Kind;
-  readonly method: string;
-  /** What to choose from on validation shifts; of one, nothing is chosen. */
-  readonly settings: readonly Setting[];
-  /** The contestant whose setting it takes over, being a variant of it. */
-  readonly settingOf?: string;
-  /** Stays in the first round alone: what it shows needs no recurrence. */
-  readonly isShort?: boolean;
-  run(networks: Networks, stays: readonly Stay[], options: CourseOptions): AsyncGenerator<StayResult, void, undefined>;
-}
-
-const RATES: readonly number[] = [3e-4, 1e-3, 3e-3];
-
-/** Settings that a method knows; nothing to choose where it has no learning rate. */
-function settingsOf(method: Method, rates: readonly number[], modes: readonly Setting[]): readonly Setting[] {
-  const known = rates.filter((learningRate) => method.options.safeParse({ learningRate }).success);
-  return known.length === 0 ? [{}] : modes.flatMap((mode) => known.map((learningRate) => ({ learningRate, ...mode })));
-}
+const RATES: readonly number[] = [1e-4, 3e-4, 1e-3];
 
 /** Variants of ElasticDNN by name: which filters stay, which ones train, what flows back. */
 export const ABLATIONS = {
@@ -79,7 +39,7 @@ export interface Entries {
   /** Names of methods; ElasticDNN adapts with the first. */
   readonly methods: readonly string[];
   readonly ablations: readonly Ablation[];
-  /** Learning rates to choose from. Default: 3e-4, 1e-3, 3e-3. */
+  /** Learning rates to choose from. Default: 1e-4, 3e-4, 1e-3. */
   readonly rates?: readonly number[] | undefined;
 }
 
@@ -102,15 +62,9 @@ export function listContestants({ methods, ablations, rates = RATES }: Entries):
       plain(entry(`small, ${method.name}`, "same-size", method), "small"),
       plain(entry(`large, ${method.name}`, "large", method), "large"),
     ]),
+    compressed(entry(`large, ${first.name}, cut`, "compressed", first)),
     ...ablations.map((name) => elastic(entry(name, "ablation", first), { ...ABLATIONS[name], settingOf: "elastic" })),
   ];
-}
-
-interface Entry {
-  readonly name: string;
-  readonly kind: Kind;
-  readonly method: Method;
-  readonly rates: readonly number[];
 }
 
 interface Variant {
@@ -120,115 +74,54 @@ interface Variant {
 }
 
 /** ElasticDNN with a method. */
-const elastic = (
-  { name, kind, method, rates }: Entry,
-  { options: variant = () => ({}), ...rest }: Variant,
-): Contestant => ({
-  ...{ name, kind, method: method.name, ...rest },
-  settings: settingsOf(method, rates, [{}]),
+const elastic = (entry: Entry, { options: variant = () => ({}), ...rest }: Variant): Contestant => ({
+  ...{ name: entry.name, kind: entry.kind, method: entry.method.name, ...rest },
+  settings: settingsOf(entry, [{ trains: "norm" }, { trains: "features" }]),
   async *run({ master }, stays, course) {
     await using measures = new Measures(course);
-    const options = { ...adaptOptions(method, course), sparsity: course.sparsity, ...variant(course) };
+    const { method } = entry;
+    const { sparsity } = course;
+    const options = { ...adaptOptions(method, course, measures.onStep), sparsity, ...variant(course) };
     const arriving = stays.map((stay) => stay.arriving);
-    for await (const [stay, { report, generated, sensitivityMs, model }, wallSeconds] of paired(
-      stays,
-      adaptDomains(new MasterVersions(master), arriving, options),
-    )) {
-      const { probeMs, cutMs, checkMs, surrogate } = generated;
+    let peakBytes: number | undefined; // the same in all stays
+    const results = adaptDomains(new MasterVersions(master), arriving, options);
+    for await (const [stay, domain, wallSeconds] of measures.follow(stays, results)) {
+      const { probeMs, cutMs, checkMs, surrogate } = domain.generated;
+      peakBytes ??= Math.max(
+        peakStepBytes(openMaster(master, sparsity), { statistics: "fixed" }, imageDims(course)),
+        weightBytes(master.graph) + adaptationBytes(surrogate.model, course, { method, ...domain }),
+      );
       yield {
-        ...(await measures.resultOf(stay, model, report, wallSeconds)),
+        ...(await measures.resultOf(stay, domain.model, domain.report, wallSeconds)),
         beforeAccuracy: await measures.accuracyOf(foldBoosts(surrogate.model), stay.test),
-        generationSeconds: (probeMs + cutMs + checkMs + sensitivityMs) / 1000,
+        generationSeconds: (probeMs + cutMs + checkMs + domain.sensitivityMs) / 1000,
+        peakBytes,
       };
     }
   },
 });
 
 /** A method on one network. */
-const plain = ({ name, kind, method, rates }: Entry, network: "large" | "small"): Contestant => ({
-  ...{ name, kind, method: method.name },
-  settings: settingsOf(method, rates, [{ continual: false }, { continual: true }]),
+const plain = (entry: Entry, network: "large" | "small"): Contestant => ({
+  ...{ name: entry.name, kind: entry.kind, method: entry.method.name },
+  settings: settingsOf(entry, [{ continual: false }, { continual: true }]),
   async *run(networks, stays, course) {
     await using measures = new Measures(course);
-    const options = { ...adaptOptions(method, course), continual: course.setting.continual };
-    const arriving = stays.map((stay) => stay.arriving);
-    for await (const [stay, { report, model }, wallSeconds] of paired(
-      stays,
-      adaptEach(networks[network], arriving, options),
-    ))
+    const start = networks[network];
+    const options = {
+      ...adaptOptions(entry.method, course, measures.onStep),
+      continual: course.setting.continual,
+    };
+    const peakBytes = adaptationBytes(start, course, options);
+    const results = adaptEach(
+      start,
+      stays.map(({ arriving }) => arriving),
+      options,
+    );
+    for await (const [stay, { report, model }, wallSeconds] of measures.follow(stays, results))
       yield {
         ...(await measures.resultOf(stay, model, report, wallSeconds)),
-        ...{ beforeAccuracy: null, generationSeconds: 0 },
+        ...{ beforeAccuracy: null, generationSeconds: 0, peakBytes },
       };
   },
 });
-
-function adaptOptions(method: Method, course: CourseOptions): AdaptOptions {
-  const { preprocessing, batchSize, seed, threads, provider, signal, setting, source } = course;
-  const { learningRate } = setting;
-  return {
-    ...{ method, preprocessing, batchSize, seed, threads, provider, signal, withoutEvaluation: true },
-    ...{ methodOptions: learningRate === undefined ? {} : { learningRate }, source: { domain: source } },
-  };
-}
-
-/** Each stay with what came of it, and how long that took. Units: seconds. */
-async function* paired<T>(
-  stays: readonly Stay[],
-  results: AsyncGenerator<T, void, undefined>,
-): AsyncGenerator<readonly [Stay, T, number], void, undefined> {
-  try {
-    for (const stay of stays) {
-      const started = performance.now();
-      const { value } = await results.next();
-      invariant(value !== undefined, "a course gives as many results as it was given domains");
-      yield [stay, value, (performance.now() - started) / 1000];
-    }
-  } finally {
-    await results.return();
-  }
-}
-
-/** Measures models, in a worker of its own. */
-class Measures {
-  private readonly machine: Machine;
-
-  constructor(private readonly course: CourseOptions) {
-    this.machine = createMachine(course);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.machine[Symbol.asyncDispose]();
-  }
-
-  async accuracyOf(model: Model, domain: Domain): Promise<number> {
-    const predictor = await Predictor.create(this.machine, model, this.course);
-    const { preprocessing, batchSize, signal } = this.course;
-    const tally = await evaluate(predictor, domain, { preprocessing, batchSize, signal });
-    await predictor.dispose();
-    return accuracyOf(tally);
-  }
-
-  async resultOf(
-    { arriving, test }: Stay,
-    model: Model,
-    { online, adaptSeconds, steps, refused, collapses }: DomainReport,
-    wallSeconds: number,
-  ): Promise<Omit<StayResult, "beforeAccuracy" | "generationSeconds">> {
-    return {
-      ...{ images: arriving.samples, testImages: test.samples, adaptSeconds, steps, refused, collapses, wallSeconds },
-      onlineAccuracy: accuracyOf(online),
-      ...{ afterAccuracy: await this.accuracyOf(model, test), ...costsOf(model, this.course.preprocessing) },
-    };
-  }
-}
-
-/** Of one image, and of the trained numbers. */
-function costsOf(model: Model, preprocessing: Preprocessing): { macs: number; sizeBytes: number } {
-  const { height, width } = preprocessing;
-  const [input] = model.graph.inputs;
-  const inputDims = { [input!.name]: [1, channelsOf(preprocessing), height, width] };
-  const isOpen = typeof input!.dims?.[0] !== "number";
-  const { macs, parameters } = costOf(inferShapes(model, isOpen ? { inputDims } : {}));
-  return { macs, sizeBytes: 4 * parameters };
-}

@@ -1,4 +1,12 @@
 export { ABLATION_NAMES, type Ablation } from "./contestants.js";
 export { benchElastic, type ElasticBenchOptions, type ElasticReport } from "./elastic.js";
-export type { ContestantFigures, ElasticHeadline, ElasticNotes, ElasticRow } from "./rows.js";
-export { type ElasticWorld, openDigitsWorld, openFolderWorld } from "./world.js";
+export { drawElasticReport } from "./page.js";
+export {
+  type ContestantFigures,
+  type ElasticHeadline,
+  type ElasticNotes,
+  type ElasticRow,
+  elasticRow,
+  flattenElastic,
+} from "./rows.js";
+export { type DataWorldOptions, type ElasticWorld, openDataWorld, openDigitsWorld } from "./world.js";

@@ -1,37 +1,87 @@
-/** What a contestant is: `source` and `frozen` are the large and the small network as trained, `same-size` and `large` a method on them. */
-export type Kind = "source" | "elastic" | "frozen" | "same-size" | "large" | "ablation";
+import { z } from "zod";
+
+/**
+ * What a contestant is: `source` and `frozen` are the large and the small network as trained, `same-size` and `large` a method on them,
+ * `compressed` is large, adapted, then cut.
+ */
+export const KINDS = ["source", "elastic", "frozen", "same-size", "large", "compressed", "ablation"] as const;
+export type Kind = (typeof KINDS)[number];
+
+const setting = z.strictObject({
+  learningRate: z.number().optional(),
+  /** Go on from stay to stay, rather than start each from the network as it was trained. */
+  continual: z.boolean().optional(),
+  /** Whether it trains normalization, or all that the sensitive filters are made of. */
+  trains: z.enum(["norm", "features"]).optional(),
+});
+
+/** What is chosen on validation shifts. */
+export type Setting = Readonly<z.output<typeof setting>>;
+
+/** Where adaptation stood after so many steps. */
+const curvePoint = z.strictObject({
+  step: z.int(),
+  /** Of the steps so far. */
+  adaptSeconds: z.number(),
+  /** On the test images. */
+  accuracy: z.number(),
+});
+export type CurvePoint = Readonly<z.output<typeof curvePoint>>;
+
+const share = z.number().min(0).max(1);
+const count = z.int().min(0);
 
 /** One contestant in one stay. */
-export interface ElasticRow {
-  readonly contestant: string;
-  readonly kind: Kind;
-  readonly method: string;
-  readonly seed: number;
+export const elasticRow = z.strictObject({
+  /** Stands for networks, data and options: rows of the same run can be compared. */
+  run: z.string(),
+  contestant: z.string(),
+  kind: z.literal(KINDS),
+  method: z.string(),
+  setting,
+  seed: count,
   /** Of the stay in the sequence. */
-  readonly position: number;
-  readonly domain: string;
-  readonly round: number;
-  readonly images: number;
-  readonly testImages: number;
+  position: count,
+  domain: z.string(),
+  round: count,
+  images: count,
+  testImages: count,
   /** On the test images before anything was adapted in this stay; null where it was not measured. */
-  readonly beforeAccuracy: number | null;
+  beforeAccuracy: share.nullable(),
   /** On the arriving images, each predicted before it was adapted to. */
-  readonly onlineAccuracy: number;
+  onlineAccuracy: share,
   /** On the test images. */
-  readonly afterAccuracy: number;
+  afterAccuracy: share,
   /** Adaptation steps alone. */
-  readonly adaptSeconds: number;
-  readonly steps: number;
+  adaptSeconds: z.number(),
+  steps: count,
   /** Making the network for the domain, and finding out what trains: nothing where it is the same for all. */
-  readonly generationSeconds: number;
+  generationSeconds: z.number(),
   /** All of the stay but its measurements: with compiling steps and loading models. */
-  readonly wallSeconds: number;
+  wallSeconds: z.number(),
   /** Of one image. */
-  readonly macs: number;
+  macs: z.number(),
   /** Trained numbers, four bytes each. */
-  readonly sizeBytes: number;
-  readonly refused: number;
-  readonly collapses: number;
+  sizeBytes: z.number(),
+  /** What weights, state and values of the largest graph that adapts take at once, as planned from the graph. */
+  peakBytes: z.number(),
+  refused: count,
+  collapses: count,
+  /** Accuracy as adaptation went on, where it was asked for. */
+  curve: z.array(curvePoint).readonly(),
+});
+export type ElasticRow = Readonly<z.output<typeof elasticRow>>;
+
+/** A row as one flat record, for a table in a file: the same columns for every row, empty where there is no figure. */
+export function flattenElastic(row: ElasticRow): Record<string, unknown> {
+  const { learningRate, continual, trains } = row.setting;
+  const flat = { ...row, setting: undefined, curve: row.curve.length };
+  const columns = elasticRow.keyof().options.filter((key) => key !== "setting");
+  const entries = [
+    ...columns.map((key) => [key, flat[key]] as const),
+    ...Object.entries({ learningRate, continual, trains }),
+  ];
+  return Object.fromEntries(entries.map(([key, value]) => [key, value ?? ""]));
 }
 
 /** Means over stays and seeds of one contestant. Units: shares in [0, 1]; seconds per stay. */
@@ -49,6 +99,8 @@ export interface ContestantFigures {
   readonly wallSeconds: number;
   readonly macs: number;
   readonly sizeBytes: number;
+  /** The largest of all stays. */
+  readonly peakBytes: number;
   /** ElasticDNN's accuracy less this one's, over the stays that both have. Units: points. */
   readonly elasticGainPoints: number | null;
 }
@@ -116,6 +168,7 @@ export function summarizeContestants(rows: readonly ElasticRow[]): ContestantFig
       },
       ...{ adaptSeconds: mean("adaptSeconds"), generationSeconds: mean("generationSeconds") },
       ...{ wallSeconds: mean("wallSeconds"), macs: mean("macs"), sizeBytes: mean("sizeBytes") },
+      peakBytes: Math.max(...own.map((row) => row.peakBytes)),
       elasticGainPoints: kind === "elastic" ? null : gainOf(elastic, own),
     };
   });
@@ -170,13 +223,16 @@ export function summarizeElastic(rows: readonly ElasticRow[]): { headline: Elast
 }
 
 /**
- * Adaptation time until an accuracy, taken to rise evenly from before the first step to after the last; at least that of one step,
- * also where it was reached before. Undefined where it never is.
+ * Adaptation time until an accuracy, read off the measured curve; without one, accuracy is taken to rise evenly from before the first
+ * step to after the last. At least the time of one step, also where it was reached before. Undefined where it never is.
  */
 export function secondsTo(accuracy: number, row: ElasticRow): number | undefined {
-  const { beforeAccuracy, afterAccuracy, adaptSeconds, steps } = row;
+  const { beforeAccuracy, afterAccuracy, adaptSeconds, steps, curve } = row;
   const before = beforeAccuracy ?? afterAccuracy;
-  if (Math.max(before, afterAccuracy) < accuracy) return undefined;
-  const share = before >= accuracy ? 0 : (accuracy - before) / (afterAccuracy - before);
-  return adaptSeconds * Math.max(share, 1 / Math.max(1, steps));
+  const least = adaptSeconds / Math.max(1, steps);
+  if (before >= accuracy) return least;
+  const end = { adaptSeconds, accuracy: afterAccuracy };
+  if (curve.length > 0) return [...curve, end].find((point) => point.accuracy >= accuracy)?.adaptSeconds;
+  if (afterAccuracy < accuracy) return undefined;
+  return Math.max(least, (adaptSeconds * (accuracy - before)) / (afterAccuracy - before));
 }

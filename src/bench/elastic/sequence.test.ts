@@ -29,6 +29,19 @@ describe("layOutSequence", () => {
     expect(new Set(shown).size).toBe(shown.length);
   });
 
+  test("keeps what is measured on apart from what is adapted to where a domain has to repeat its images", () => {
+    const repeating = layOutSequence(dataset, { ...OPTIONS, domains: 30, images: 4, testImages: 3 });
+    for (const { name } of dataset.domains) {
+      const shown = (part: "arriving" | "test"): string[] =>
+        repeating.flatMap(({ domain, [part]: images }) =>
+          domain === name ? Array.from({ length: images.samples }, (_, i) => images.pathOf(i)) : [],
+        );
+      const [arriving, measured] = [new Set(shown("arriving")), new Set(shown("test"))];
+      expect(arriving.size).toBeLessThan(shown("arriving").length);
+      expect([...measured].filter((path) => arriving.has(path))).toEqual([]);
+    }
+  });
+
   test("refuses a domain without enough images for one stay", () => {
     try {
       layOutSequence(dataset, { ...OPTIONS, images: 11 });

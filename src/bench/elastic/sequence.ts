@@ -24,8 +24,9 @@ export interface SequenceOptions {
 }
 
 /**
- * Lays out a sequence in rounds: in each, the same domains in a seeded order of its own. A domain that returns shows fresh
- * images where it has them. Throws: `config.invalid` where a domain has too few images for a stay.
+ * Lays out a sequence in rounds: in each, the same domains in a seeded order of its own. The images of a domain are parted into those
+ * that arrive and those that are measured on, for the whole sequence; a domain that returns shows fresh ones where it has them.
+ * Throws: `config.invalid` where a domain has too few images for a stay.
  */
 export function layOutSequence(
   dataset: Dataset,
@@ -37,23 +38,37 @@ export function layOutSequence(
     const message = `domain "${small.name}": ${size} images, ${images} to adapt to and ${testImages} to measure on, got ${small.samples}; use fewer`;
     throw new LimberError("config.invalid", message, { domain: small.name });
   }
-  const names = dataset.domains.slice(0, Math.ceil(domains / rounds)).map(({ name }) => name);
+  const met = dataset.domains.slice(0, Math.ceil(domains / rounds));
   const random = new Random(seed).fork("sequence");
-  const orders = Array.from({ length: Math.ceil(domains / names.length) }, (_, round) =>
-    random.fork(round).shuffled(names),
+  const orders = Array.from({ length: Math.ceil(domains / met.length) }, (_, round) =>
+    random.fork(round).shuffled(met.map(({ name }) => name)),
   );
   const visits = orders.flat().slice(0, domains);
-  const stream = createStream(dataset, {
-    visits: visits.map((domain) => ({ domain, samples: size })),
-    ...{ batchSize: size, seed },
+  const parts = met.map((domain) => partOf(domain, images / size, random.fork(`part ${domain.name}`)));
+  const show = (own: readonly Domain[], samples: number): Domain[] =>
+    visitDomains(
+      createStream(
+        { ...dataset, domains: own },
+        { visits: visits.map((domain) => ({ domain, samples })), batchSize: samples, seed },
+      ),
+    );
+  const arriving = show(
+    parts.map(([part]) => part),
+    images,
+  );
+  const tests = show(
+    parts.map(([, part]) => part),
+    testImages,
+  );
+  return visits.map((domain, position) => {
+    const round = Math.floor(position / met.length);
+    return { domain, round, arriving: arriving[position]!, test: tests[position]! };
   });
-  return visitDomains(stream).map((domain, position): Stay => {
-    const take = (from: number, count: number): Domain =>
-      selectSamples(
-        domain,
-        Array.from({ length: count }, (_, i) => from + i),
-      );
-    const round = Math.floor(position / names.length);
-    return { domain: domain.name, round, arriving: take(0, images), test: take(images, testImages) };
-  });
+}
+
+/** A domain in two, the first with this share of its images. */
+export function partOf(domain: Domain, share: number, random: Random): readonly [Domain, Domain] {
+  const order = random.shuffled(Array.from({ length: domain.samples }, (_, i) => i));
+  const first = Math.floor(share * domain.samples + 1e-9);
+  return [selectSamples(domain, order.slice(0, first)), selectSamples(domain, order.slice(first))];
 }

@@ -1,5 +1,4 @@
 import { execFileSync } from "node:child_process";
-import { appendFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { LimberError } from "../../base/index.js";
 import {
@@ -7,10 +6,11 @@ import {
   benchEngine,
   CONTESTANTS,
   drawEngineReport,
+  engineRow,
   flatten,
   MODE_NAMES,
   PEER_NAMES,
-  readRowFile,
+  openRowFile,
   worstFirst,
 } from "../../bench/index.js";
 import { writeFileAtomic } from "../../run/node.js";
@@ -42,7 +42,7 @@ const BENCH_FLAGS = {
     value: "file",
   },
   csv: { kind: "text", help: "write the rows as a table", value: "file" },
-  chart: { kind: "text", help: "write the rows as a page with charts", value: "file" },
+  chart: { kind: "text", help: "write a page with charts", value: "file" },
   ...ELASTIC_BENCH_FLAGS,
 } as const;
 
@@ -70,13 +70,11 @@ export const bench = defineCommand({
     const python = flags.python ?? findPython();
     const wanted = peers.some((name) => CONTESTANTS[name].runtime === "python");
     if (python === undefined && wanted) note("no Python with PyTorch found: see peers/README.md");
+    const kept = flags.rows === undefined ? undefined : openRowFile(flags.rows, engineRow);
     const report = await benchEngine({
       ...{ networks, modes, peers, rounds: flags.rounds, threads, python, tune, signal, onProgress },
-      known:
-        flags.rows === undefined
-          ? []
-          : readRowFile(flags.rows).filter((row) => row.threads === threads && row.tune === tune),
-      onRow: (row) => flags.rows !== undefined && appendFileSync(flags.rows, `${JSON.stringify(row)}\n`),
+      known: kept?.rows.filter((row) => row.threads === threads && row.tune === tune) ?? [],
+      onRow: (row) => kept?.append(row),
     });
     const files = [
       [flags.csv, () => formatCsv(worstFirst(report.rows).map((row) => flatten(row, peers)))],

@@ -1,11 +1,10 @@
-import { LimberError } from "../../base/index.js";
-import { type CorruptionName, corruptionNames, isCorruptionName, SEVERITIES } from "../../vision/corrupt/index.js";
+import { SEVERITIES } from "../../vision/corrupt/index.js";
 import { defineCommand } from "../command.js";
 import { corruptDataset, STORES } from "../corrupt-dataset.js";
+import { CORRUPTION_SETS, expandCorruptions } from "../corruptions.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
 import { formatCount, formatSkipped } from "../format.js";
 
-const SETS = ["reported", "held-out", "patchline"] as const;
 const WORLD_SIDE = 32;
 
 /** `corrupt`: the same data under the corruptions of CIFAR-10-C and ImageNet-C. */
@@ -16,7 +15,7 @@ export const corruptCommand = defineCommand({
   flags: {
     ...DATA_FLAGS,
     output: { kind: "text", value: "folder", required: true, help: "where the copies go" },
-    corruption: { kind: "list", default: ["all"], help: `names, or a set: all, ${SETS.join(", ")}` },
+    corruption: { kind: "list", default: ["all"], help: `names, or a set: all, ${CORRUPTION_SETS.join(", ")}` },
     severity: {
       kind: "text",
       choices: ["1", "2", "3", "4", "5", "all"],
@@ -36,7 +35,7 @@ export const corruptCommand = defineCommand({
     "corrupt --data cifar/test_batch.bin --output cifar-c --severity all",
   ],
   async run({ flags, seed, signal, onProgress, note }) {
-    const corruptions = [...new Set(flags.corruption.flatMap(expandName))];
+    const corruptions = expandCorruptions(flags.corruption);
     const severities = SEVERITIES.filter((level) => flags.severity === "all" || Number(flags.severity) === level);
     const preprocessing = { width: WORLD_SIDE, height: WORLD_SIDE };
     const reading = { preprocessing, split: "test", worldSamples: 1000 } as const;
@@ -53,14 +52,3 @@ export const corruptCommand = defineCommand({
     };
   },
 });
-
-/** Throws: `config.invalid`, listing the names. */
-function expandName(name: string): CorruptionName[] {
-  if (name === "all") return corruptionNames();
-  const set = SETS.find((each) => each === name);
-  if (set) return corruptionNames(set);
-  if (isCorruptionName(name)) return [name];
-  throw new LimberError("config.invalid", `corruption: one of ${corruptionNames().join(", ")}, got "${name}"`, {
-    name,
-  });
-}

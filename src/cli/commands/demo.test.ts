@@ -15,15 +15,14 @@ describe("limber demo", () => {
     const { code, json, stderr } = await limber(tiny("--json", "--seed", "3"));
     expect(code, stderr).toBe(EXIT.ok);
     const { headline, domains, folder, ...rest } = json();
-    for (const key of ["source", "bn", "tentOnline", "tentAfter", "patched", "tentSeconds", "patchSeconds"]) {
-      expect(headline, key).toHaveProperty(key);
-    }
+    const keys = ["source", "bn", "tentOnline", "tentAfter", "patched", "tentSeconds", "patchSeconds"];
+    for (const key of [...keys, "elastic", "elasticMacs", "sourceMacs"]) expect(headline, key).toHaveProperty(key);
     expect((domains as { name: string }[]).map(({ name }) => name)).toEqual(["day", "fog"]);
     expect(rest).toMatchObject({
       seed: 3,
       command: "limber demo --visits day,fog --images 16 --labelled 8 --seed 3 --threads 1",
     });
-    expect(stderr).toMatch(/2\/2 fog: source [\d.]+ %, Tent [\d.]+ %, patched [\d.]+ %/);
+    expect(stderr).toMatch(/2\/2 fog: source [\d.]+ %, Tent [\d.]+ %, patched [\d.]+ %, small [\d.]+ %/);
     const { metadata } = await readModelFile(join(folder as string, "weights", "patched.onnx"));
     expect(metadata.get("limber.method")).toBe("finetune");
     expect(metadata.get("limber.parent")).toMatch(/^[0-9a-f]{64}$/);
@@ -35,6 +34,7 @@ describe("limber demo", () => {
     expect(code).toBe(EXIT.ok);
     expect(stderr).toBe("");
     expect(stdout).toMatch(/domain +source +batch stats +Tent online/);
+    expect(stdout).toMatch(/domain +small before +after +MACs +bytes +made in +adapted in +full before/);
     expect(existsSync(/report: (.*results\.html)/.exec(stdout)![1]!)).toBe(true);
   });
 

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { type DemoResult, runDemo, WORLD_MODEL_PATH } from "../../demo/index.js";
 import { defineCommand, type FlagValues, type Surroundings } from "../command.js";
-import { formatShare, formatTable } from "../format.js";
+import { formatCount, formatShare, formatTable } from "../format.js";
 import { hashFile, runtimeOf } from "../model.js";
 import { publishModel, stampModel } from "../publish.js";
 
@@ -24,7 +24,7 @@ const DEMO_FLAGS = {
 /** `demo`: the main job on the embedded world. */
 export const demo = defineCommand({
   name: "demo",
-  summary: "Take a classifier through changing domains: frozen, under Tent, and patched",
+  summary: "Take a classifier through changing domains: frozen, under Tent, patched, and as small models of a master",
   args: {},
   flags: DEMO_FLAGS,
   examples: ["demo", "demo --visits day,fog,night,fog --seed 3", "demo --json --quiet"],
@@ -33,9 +33,9 @@ export const demo = defineCommand({
     const result = await runDemo({
       ...{ ...flags, seed, signal, onProgress, ...runtimeOf(context) },
       command: commandLine(flags, seed, context),
-      onVisit: ({ visit, name, source, tentOnline, patched }, visits) =>
+      onVisit: ({ visit, name, source, tentOnline, patched, elastic }, visits) =>
         note(
-          `${visit}/${visits} ${name}: source ${formatShare(source)}, Tent ${formatShare(tentOnline)}, patched ${formatShare(patched)}`,
+          `${visit}/${visits} ${name}: source ${formatShare(source)}, Tent ${formatShare(tentOnline)}, patched ${formatShare(patched)}, small ${formatShare(elastic)}`,
         ),
       publish: async ({ path, model, methodOptions, probe, ...origin }) => {
         const stamped = stampModel(model, { ...origin, command: "demo", options: methodOptions, parent, seed }, env);
@@ -84,5 +84,26 @@ function formatResult({ headline, domains, folder }: DemoResult): string {
   );
   const legend =
     "Source, batch statistics and Tent start anew in every visit; a patch is kept and put back when its domain returns.";
-  return `${table}\n\n${legend}\nreport: ${resolve(folder, "results.html")}`;
+  const small = [formatElastic(headline, domains), ELASTIC_LEGEND].join("\n\n");
+  return `${table}\n\n${legend}\n\n${small}\nreport: ${resolve(folder, "results.html")}`;
 }
+
+const ELASTIC_LEGEND =
+  "ElasticDNN: a small model for each visit, cut from the master and adapted without labels; beside it the source model under Tent.";
+
+/** The small models beside the full one. */
+function formatElastic(headline: DemoResult["headline"], domains: DemoResult["domains"]): string {
+  const { sourceMacs, sourceBytes } = headline;
+  const cells = (row: DemoResult["headline"] | DemoResult["domains"][number]): string[] => [
+    ...[formatShare(row.elasticBefore), formatShare(row.elastic), formatCount(row.elasticMacs)],
+    ...[formatCount(row.elasticBytes), inMilliseconds(row.elasticMadeSeconds), inMilliseconds(row.elasticSeconds)],
+    ...[formatShare(row.source), formatShare(row.tentAfter), formatCount(sourceMacs), formatCount(sourceBytes)],
+    inMilliseconds(row.tentSeconds),
+  ];
+  const rows = domains.map((row) => [`${row.visit} ${row.name}`, ...cells(row)]);
+  const small = ["small before", "after", "MACs", "bytes", "made in", "adapted in"];
+  const full = ["full before", "after", "MACs", "bytes", "adapted in"];
+  return formatTable(["domain", ...small, ...full], [...rows, ["mean", ...cells(headline)]]);
+}
+
+const inMilliseconds = (seconds: number): string => `${Math.round(1000 * seconds)} ms`;

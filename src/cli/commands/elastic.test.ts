@@ -86,6 +86,26 @@ describe("limber elastic", () => {
     expect(readFileSync(join(folder, "run", "results.csv"), "utf8").split("\n").length).toBeGreaterThan(3);
   });
 
+  it("is named where a master is given to a command for plain models; eval takes it with all of its channels", async () => {
+    const output = join(folder, "refused.onnx");
+    const commands = [
+      ["adapt", master, "--data", photos, "--method", "bn", ...small],
+      ["train", master, "--data", photos, "--output", output, ...small],
+      ["prune", master, "--keep", "0.5", "--by", "l1", "--output", output],
+      ["master", "build", master, "--untrained", "--output", output],
+    ];
+    for (const argv of commands) {
+      const { code, stderr } = await limber(argv);
+      expect([argv[0], code]).toEqual([argv[0], EXIT.usage]);
+      expect(stderr).toContain("model: one without gates, got a master with 3; limber elastic cuts");
+    }
+    expect(existsSync(output)).toBe(false);
+    const measured = await limber(["eval", master, "--data", photos, "--json", "--threads", "1"]);
+    expect([measured.code, measured.stderr]).toEqual([EXIT.ok, expect.stringContaining("a master: taken with all")]);
+    const again = await limber(["eval", master, "--data", photos, "--json", "--threads", "1", "--batch", "5"]);
+    expect(again.json()).toEqual(measured.json());
+  });
+
   it("refuses a model that is no master, and a sparsity of 1", async () => {
     const plain = await limber(["elastic", model, "--data", photos, ...small]);
     expect(plain.stderr).toContain("master: a model with gates, got one without; limber master build makes one");

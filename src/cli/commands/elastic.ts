@@ -1,5 +1,13 @@
 import { basename, join } from "node:path";
-import { accuracyOf, addTallies, EMPTY_TALLY, findMethod, METHODS, type Tally } from "../../adapt/index.js";
+import {
+  accuracyOf,
+  addTallies,
+  EMPTY_TALLY,
+  findMethod,
+  isClassifier,
+  METHODS,
+  type Tally,
+} from "../../adapt/index.js";
 import {
   adaptDomains,
   type ElasticDomain,
@@ -14,7 +22,7 @@ import { defineCommand } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, layOutStream, openData } from "../data.js";
 import { createFolder } from "../files.js";
 import { formatCount, formatCsv, formatShare, formatTable } from "../format.js";
-import { hashFile, MODEL_FLAGS, prepareClassifier, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
+import { hashFile, MODEL_FLAGS, prepareImageModel, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
 import { publishModel, stampModel } from "../publish.js";
 
 /** `elastic <master>`: a small model for each domain, adapted where it matters, and a master that learns from them. */
@@ -91,8 +99,9 @@ export const elastic = defineCommand({
   async run({ args, flags, ...context }) {
     const method = findMethod(flags.method);
     const master = await readModelFile(args.master, { allowExternalData: flags.externalData });
-    const opened = await prepareClassifier(args.master, fixSparsity(master, 0), flags, context);
-    const { preprocessing, batchSize, outputs } = opened;
+    const opened = await prepareImageModel(args.master, fixSparsity(master, 0), flags, context);
+    const { preprocessing, batchSize } = opened;
+    const outputs = isClassifier(master) ? opened.outputs : undefined;
     const labels = method.labels === "none" ? "optional" : "required";
     const dataset = await openData(flags, context, {
       preprocessing,
@@ -101,7 +110,7 @@ export const elastic = defineCommand({
       split: "test",
       worldSamples: 500,
     });
-    const unlabelled = dataset.classes.length === 0;
+    const unlabelled = dataset.classes.length === 0 || !isClassifier(master);
     const { seed, signal, onProgress, note } = context;
     const domains = flags.stream === undefined ? dataset.domains : layOutStream(dataset, flags.stream, batchSize, seed);
     const { sparsity, relevance, representative, strategy, alpha, reuse } = flags;

@@ -1,9 +1,9 @@
 import { accuracyOf, addTallies, EMPTY_TALLY, evaluate, type Tally } from "../../adapt/index.js";
-import { createMachine, Predictor } from "../../run/node.js";
+import { createMachine, Predictor, readModelFile } from "../../run/node.js";
 import { defineCommand } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
 import { formatCount, formatShare, formatSkipped, formatTable } from "../format.js";
-import { MODEL_FLAGS, openClassifier, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
+import { MODEL_FLAGS, openWhole, prepareClassifier, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
 
 /** `eval <model>`: how often is this classifier right, domain by domain? */
 export const evalCommand = defineCommand({
@@ -21,7 +21,8 @@ export const evalCommand = defineCommand({
     "eval model.onnx --data world:day,night --limit 500 --json",
   ],
   async run({ args, flags, ...context }) {
-    const opened = await openClassifier(args.model, flags, context);
+    const model = await readModelFile(args.model, { allowExternalData: flags.externalData });
+    const opened = await prepareClassifier(args.model, openWhole(model, context), flags, context);
     const dataset = await openData(flags, context, { ...opened, split: "test", worldSamples: 1000 });
     await using machine = createMachine(context);
     const predictor = await Predictor.create(machine, opened.model, runtimeOf(context));

@@ -4,8 +4,9 @@ import { LimberError } from "../../base/index.js";
 import { type BuiltMaster, buildMaster, type Measured, type Stage } from "../../elastic/index.js";
 import { addGates, gateParameters, gatesOf, type Model, writeModel } from "../../graph/index.js";
 import { fileError, writeFileAtomic } from "../../run/node.js";
-import { type Domain, joinDomains } from "../../vision/index.js";
+import { corruptDomain, type Dataset, joinDomains, keepFitted } from "../../vision/index.js";
 import { defineCommand, type FlagValues } from "../command.js";
+import { CORRUPTION_SETS, expandCorruptions } from "../corruptions.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
 import { formatCount, formatShare, formatTable } from "../format.js";
 import { hashFile, MODEL_FLAGS, openClassifier, openImageModel, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
@@ -13,7 +14,16 @@ import { stampModel } from "../publish.js";
 
 const MASTER_FLAGS = {
   ...DATA_FLAGS,
-  data: { kind: "text", value: "path", help: `labelled images of the source: ${DATA_FLAGS.data.help}` },
+  data: {
+    kind: "text",
+    value: "path",
+    help: `labelled images of the source; of several domains, each batch shows one: ${DATA_FLAGS.data.help}`,
+  },
+  corrupt: {
+    kind: "list",
+    value: "a,b",
+    help: `show the images corrupted too, each way and the five severities a domain of its own: names, or ${["all", ...CORRUPTION_SETS].join(", ")}`,
+  },
   validation: { kind: "text", value: "path", help: "labelled images to choose the best master by" },
   untrained: { kind: "boolean", help: "no data and no training: open gates, for surrogates chosen without them" },
   steps: { kind: "number", minimum: 1, default: 2000, help: "training steps, five batches each" },
@@ -21,6 +31,14 @@ const MASTER_FLAGS = {
     kind: "numbers",
     default: [0.8],
     help: "largest share of channels left out; several make stages of equal length: 0.2,0.5,0.8",
+  },
+  minSparsity: {
+    kind: "number",
+    fraction: true,
+    minimum: 0,
+    maximum: 0.99,
+    default: 0,
+    help: "smallest share that is drawn, beside 0: near the largest where only small models are wanted",
   },
   lr: { kind: "number", fraction: true, minimum: 0, default: 0.01, help: "learning rate at the start of a stage" },
   warmUp: { kind: "number", minimum: 0, default: 0, help: "steps before that train gates alone" },
@@ -32,6 +50,13 @@ const MASTER_FLAGS = {
     help: "of weights other than gates (default: by optimizer)",
   },
   penalty: { kind: "number", fraction: true, minimum: 0, default: 1e-8, help: "weight of the sum of all gates" },
+  affine: {
+    kind: "number",
+    fraction: true,
+    minimum: 0,
+    default: 0,
+    help: "weight of the pull towards an affine image of the weights as they were (the authors': 0.0005)",
+  },
   reduction: { kind: "number", minimum: 1, help: "gates of two layers, the inner one so many times smaller" },
   levels: {
     kind: "numbers",
@@ -122,34 +147,41 @@ async function trainMaster(
 ): Promise<Opened> {
   const opened = await openClassifier(path, flags, context);
   const { preprocessing, batchSize, outputs } = opened;
-  const read = async (data: string | undefined, flag: string, split: "train" | "validation"): Promise<Domain> => {
+  const read = async (data: string | undefined, flag: string, split: "train" | "validation"): Promise<Dataset> => {
     if (data === undefined) {
       const message = `master build: --${flag} with labelled images, got none; give it, or --untrained`;
       throw new LimberError("config.invalid", message, { flag });
     }
     const limits = split === "train" ? {} : { domains: undefined, limit: undefined, split: undefined };
     const worldSamples = split === "train" ? 6000 : 500;
-    const dataset = await openData({ ...flags, ...limits, data }, context, {
-      preprocessing,
-      outputs,
-      split,
-      worldSamples,
-    });
-    return dataset.domains.length === 1 ? dataset.domains[0]! : joinDomains(dataset.name, dataset.domains);
+    return openData({ ...flags, ...limits, data }, context, { preprocessing, outputs, split, worldSamples });
   };
+  const { domains } = await read(flags.data, "data", "train");
+  const ways = expandCorruptions(flags.corrupt ?? []);
+  const shown = domains.flatMap((domain) => [
+    domain,
+    ...ways.map((way) => corruptDomain(domain, way, { name: `${domain.name}/${way}`, seed: context.seed })),
+  ]);
+  const validation = await read(flags.validation, "validation", "validation");
   const { seed, signal, onProgress, note } = context;
-  const { optimizer, weightDecay, penalty, levels, measureEvery, reduction, flip, shift } = flags;
-  const result = await buildMaster(opened.model, await read(flags.data, "data", "train"), {
-    ...{ preprocessing, batchSize, seed, signal, onProgress, ...runtimeOf(context) },
-    ...{ optimizer, weightDecay, penalty, levels, measureEvery, augment: { flip, shift }, warmUpSteps: flags.warmUp },
-    gates: { initial: "he", seed, reduction },
-    validation: await read(flags.validation, "validation", "validation"),
-    stages: stagesOf(flags),
-    onSkipped: createSkipNotes(note),
-    onMeasure: (measured) => note(describeMeasured(measured)),
-    onCheckpoint: (bytes) => writeFileAtomic(checkpointOf(flags), bytes),
-    resume: flags.resume ? await readCheckpoint(checkpointOf(flags)) : undefined,
-  });
+  const { optimizer, weightDecay, penalty, levels, measureEvery, reduction, flip, shift, minSparsity } = flags;
+  const result = await buildMaster(
+    opened.model,
+    shown.map((domain) => keepFitted(domain, preprocessing)),
+    {
+      ...{ preprocessing, batchSize, seed, signal, onProgress, ...runtimeOf(context) },
+      ...{ optimizer, weightDecay, penalty, affinePenalty: flags.affine, levels, measureEvery },
+      ...{ augment: { flip, shift }, warmUpSteps: flags.warmUp },
+      gates: { initial: "ranked", seed, reduction },
+      validation: joinDomains(validation.name, validation.domains),
+      stages: stagesOf(flags),
+      minimumSparsity: minSparsity,
+      onSkipped: createSkipNotes(note),
+      onMeasure: (measured) => note(describeMeasured(measured)),
+      onCheckpoint: (bytes) => writeFileAtomic(checkpointOf(flags), bytes),
+      resume: flags.resume ? await readCheckpoint(checkpointOf(flags)) : undefined,
+    },
+  );
   return { model: result.master, preprocessing, result };
 }
 
@@ -175,6 +207,7 @@ function stagesOf({ maxSparsity, steps, lr }: MasterFlags): Stage[] {
 function optionsOf({
   steps,
   maxSparsity,
+  minSparsity,
   lr,
   warmUp,
   optimizer,
@@ -182,10 +215,10 @@ function optionsOf({
   penalty,
   ...flags
 }: MasterFlags): unknown {
-  const { reduction, levels, batch, flip, shift, untrained } = flags;
+  const { affine, reduction, levels, batch, flip, shift, untrained } = flags;
   if (untrained) return { reduction };
-  const learning = { steps, maxSparsity, learningRate: lr, warmUp, optimizer, weightDecay, penalty };
-  return { ...learning, reduction, levels, batch, flip, shift };
+  const learning = { steps, maxSparsity, minSparsity, learningRate: lr, warmUp, optimizer, weightDecay, penalty };
+  return { ...learning, affine, reduction, levels, batch, flip, shift };
 }
 
 const describeMeasured = ({ step, mean, curve }: Measured): string =>

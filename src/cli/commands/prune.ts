@@ -21,7 +21,7 @@ import { defineCommand } from "../command.js";
 import { formatBlocked, summarizeGroup } from "../describe-groups.js";
 import { bindingOf } from "../describe-model.js";
 import { formatCount, formatShare, formatTable } from "../format.js";
-import { hashFile, MODEL_FLAGS, runtimeOf } from "../model.js";
+import { checkPlain, hashFile, MODEL_FLAGS, runtimeOf } from "../model.js";
 import { stampModel } from "../publish.js";
 
 const SCORES = Object.keys(CHANNEL_SCORES) as ChannelScore[];
@@ -60,6 +60,7 @@ export const prune = defineCommand({
   async run({ args, flags, ...context }) {
     const { keep, by, global, roundTo, only, output } = flags;
     const source = await readModelFile(args.model, { allowExternalData: flags.externalData });
+    checkPlain(source);
     const binding = flags.input ? bindingOf(source, flags.input) : {};
     const groups = findChannelGroups(source, binding);
     const wanted = only ? only.map((id) => findGroup(groups, id)) : groups;

@@ -130,6 +130,8 @@ export function drawMark(mark: Mark, x: number, y: number): Html {
       return html`<circle cx="${x}" cy="${y}" r="5.2" />`;
     case "diamond":
       return html`<path d="M${x} ${y - 6.8}l6.8 6.8l-6.8 6.8l-6.8 -6.8z" />`;
+    case "triangle":
+      return html`<path d="M${x} ${y - 6.4}l6.6 11.2h-13.2z" />`;
   }
 }
 

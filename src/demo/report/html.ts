@@ -27,5 +27,10 @@ export function points(difference: number): string {
 
 export const seconds = (value: number): string => `${value.toFixed(2)} s`;
 
+/** Of seconds. */
+export const milliseconds = (value: number): string => `${Math.round(1000 * value)} ms`;
+
+export const kibibytes = (bytes: number): string => `${(bytes / 1024).toFixed(0)} KiB`;
+
 /** A PNG as the address of an image. */
 export const dataUri = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString("base64")}`;

@@ -56,7 +56,8 @@ describe.runIf(CHROMIUM)(`the report in ${CHROMIUM ?? "Chromium (not found here:
     expect(requests.filter((url) => !url.startsWith("data:"))).toEqual([address]);
     expect(await page.title()).toMatch(/limber demo: 3 visits/);
     expect(await page.locator("#figures tbody tr").count()).toBe(3);
-    expect(await page.locator("#accuracy .series").count()).toBe(3);
+    expect(await page.locator("#elastic tbody tr").count()).toBe(3);
+    expect(await page.locator("#accuracy .series").count()).toBe(4);
     const chart = (await page.locator("#accuracy").boundingBox())!;
     expect(chart.width).toBeGreaterThan(700);
     const unreadable = await page

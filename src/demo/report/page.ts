@@ -1,8 +1,8 @@
 import type { DemoPlan } from "../plan.js";
-import type { DemoResult } from "../result.js";
+import type { DemoHeadline, DemoResult } from "../result.js";
 import type { Picture, Visit, VisitRow } from "../visit.js";
 import { drawAccuracy, drawMark, drawTimes } from "./chart.js";
-import { dataUri, html, Html, percent, points, seconds } from "./html.js";
+import { dataUri, html, Html, kibibytes, milliseconds, percent, points, seconds } from "./html.js";
 import { SERIES } from "./series.js";
 import { STYLE } from "./style.js";
 
@@ -52,6 +52,13 @@ const formatBody = (result: DemoResult, visits: readonly Visit[], plan: DemoPlan
     Seconds inside of the runtime: Tent over ${plan.images} pictures as they come; a patch over ${plan.labelled}
     labelled ones. A kept patch costs nothing when its domain returns.
   </p>
+  <h2>A small model for each visit</h2>
+  <div class="panel">${formatElastic(result, visits)}</div>
+  <p class="note">
+    ElasticDNN: a master, trained on daylight as the source model was, chooses the filters that the first pictures of a
+    visit need; the others are left out. A fifth of those that stay train, without a label, and give back to the master
+    what they learn. Made in: choosing, cutting and checking; adapted in: the steps over all ${plan.images} pictures.
+  </p>
   <h2>What the models see</h2>
   <p class="note">
     The first pictures of each visit, whatever they show. Left of each row: who answers. Tent here is the model that it
@@ -70,7 +77,7 @@ const formatBody = (result: DemoResult, visits: readonly Visit[], plan: DemoPlan
 `;
 
 function formatCards({ headline }: DemoResult): Html {
-  const { source, tentOnline, patched, tentSeconds, patchSeconds } = headline;
+  const { source, tentOnline, patched, tentSeconds, patchSeconds, elastic, elasticMacs, sourceMacs } = headline;
   return html`<ul class="cards" aria-label="Means over all visits">
     <li class="source"><b>${percent(source)}</b><span>frozen source model, mean of all visits</span></li>
     <li class="tentOnline">
@@ -78,6 +85,10 @@ function formatCards({ headline }: DemoResult): Html {
     </li>
     <li class="patched">
       <b>${percent(patched)}</b><span>patched norm layers: ${points(patched - source)} points</span>
+    </li>
+    <li class="elastic">
+      <b>${percent(elastic)}</b
+      ><span>small models, ${percent(elasticMacs / sourceMacs)} of the work: ${points(elastic - source)} points</span>
     </li>
     <li><b>${seconds(patchSeconds)}</b><span>to learn a patch; Tent takes ${seconds(tentSeconds)} a visit</span></li>
   </ul>`;
@@ -155,6 +166,49 @@ function formatTable({ headline }: DemoResult, visits: readonly Visit[]): Html {
   </table>`;
 }
 
+function formatElastic({ headline }: DemoResult, visits: readonly Visit[]): Html {
+  const cells = (row: DemoHeadline | VisitRow): Html => html`
+    <td>${percent(row.elasticBefore)} ${formatDelta(row.elasticBefore - row.source)}</td>
+    <td>${percent(row.elastic)} ${formatDelta(row.elastic - row.source)}</td>
+    <td>${(row.elasticMacs / 1e6).toFixed(2)} M</td>
+    <td>${kibibytes(row.elasticBytes)}</td>
+    <td>${milliseconds(row.elasticMadeSeconds)}</td>
+    <td>${milliseconds(row.elasticSeconds)}</td>
+  `;
+  const rows = visits.map(
+    ({ row }) =>
+      html`<tr class="${row.returning ? "returning" : ""}">
+        <td>${row.visit}</td>
+        <th scope="row">${row.name}${row.returning ? [html` <small>returns</small>`] : []}</th>
+        ${cells(row)}
+      </tr>`,
+  );
+  const titles = ["as cut", "adapted", "multiplications", "size", "made in", "adapted in"];
+  return html`<table id="elastic">
+    <caption>
+      Accuracy, and in points the difference to the source model, which takes ${(headline.sourceMacs / 1e6).toFixed(2)}
+      M multiplications and ${kibibytes(headline.sourceBytes)}
+    </caption>
+    <thead>
+      <tr>
+        <th scope="col">#</th>
+        <th scope="col">domain</th>
+        ${titles.map((title) => html`<th scope="col">${title}</th>`)}
+      </tr>
+    </thead>
+    <tbody>
+      ${rows}
+    </tbody>
+    <tfoot>
+      <tr>
+        <td></td>
+        <th scope="row">mean</th>
+        ${cells(headline)}
+      </tr>
+    </tfoot>
+  </table>`;
+}
+
 function formatDelta(difference: number): Html {
   const text = points(difference);
   const kind = text.startsWith("+") ? "up" : text.startsWith("−") ? "down" : "";
@@ -165,6 +219,7 @@ const ANSWERS = [
   ["source", "source"],
   ["tent", "Tent"],
   ["patched", "patched"],
+  ["elastic", "ElasticDNN"],
 ] as const;
 
 function formatGallery({ row, summary, pictures }: Visit): Html {
@@ -203,9 +258,11 @@ const formatAnswer = ({ label }: Picture, answer: number): Html => {
   return html`<td><span class="${right ? "right" : "wrong"}">${answer} ${right ? "✓" : "✗"}</span></td>`;
 };
 
+const WEIGHTS = ["weights/tent.onnx", "weights/patched.onnx", "weights/elastic.onnx"];
+
 function formatOrigin({ machine, seed, command, headline }: DemoResult): Html {
   const { processor, threads, memoryGiB, system, node } = machine;
-  const files = ["args.json", "results.csv", "events.jsonl", "weights/tent.onnx", "weights/patched.onnx"];
+  const files = ["args.json", "results.csv", "events.jsonl", ...WEIGHTS];
   const links = files.map((file, i) => html`${i === 0 ? "" : ", "}<a href="${file}">${file}</a>`);
   return html`<h2>This run</h2>
     <dl>

@@ -5,7 +5,8 @@ export const SERIES = [
   { key: "source", title: "frozen source model", short: "source", mark: "square" },
   { key: "tentOnline", title: "Tent, online", short: "Tent", mark: "circle" },
   { key: "patched", title: "patched norm layers", short: "patched", mark: "diamond" },
+  { key: "elastic", title: "ElasticDNN, a small model", short: "ElasticDNN", mark: "triangle" },
 ] as const satisfies readonly { key: keyof VisitRow; title: string; short: string; mark: Mark }[];
 
-export type Mark = "square" | "circle" | "diamond";
+export type Mark = "square" | "circle" | "diamond" | "triangle";
 export type Series = (typeof SERIES)[number];

@@ -36,6 +36,29 @@ function evaluateAlignment(
   return { value: found.get(value.name)!.data[0]!, gradient: found.get(gradient.name)!.data };
 }
 
+/** Σ over kernels or their mean, against the same with the constant of the unbiased form taken off. */
+test.each(["biased", "unbiased"] as const)(
+  "MMD with kernels averaged is a fifth of that with five summed: %s",
+  (estimator) => {
+    const random = new Random(4);
+    const [source, target] = [0, 1].map((shift) => matrix([6, 3], () => random.normal() + shift)) as [
+      ReferenceTensor,
+      ReferenceTensor,
+    ];
+    const offset = estimator === "biased" ? 0 : 2 / 5;
+    const [sum, mean] = (["sum", "mean"] as const).map((kernels) =>
+      evaluateAlignment(maximumMeanDiscrepancy({ ...MMD_FORMS.edgevision, estimator, kernels }), source, target),
+    );
+    expect(mean!.value - offset).toBeCloseTo((sum!.value - offset) / 5, 12);
+    expect(
+      relativeDistance(
+        mean!.gradient.map((g) => 5 * g),
+        sum!.gradient,
+      ),
+    ).toBeLessThan(1e-12);
+  },
+);
+
 const matrix = (dims: readonly number[], draw: (index: number) => number): ReferenceTensor => ({
   dtype: "float32",
   dims,

@@ -14,6 +14,8 @@ export interface MmdOptions {
   readonly widths: readonly number[];
   /** `biased`: means over all pairs. `unbiased`: without those of a sample and itself, plus 2/(n-1). */
   readonly estimator: "biased" | "unbiased";
+  /** Whether the kernels are summed (default) or averaged. */
+  readonly kernels?: "sum" | "mean";
 }
 
 /** The forms in use; they differ in scale, by a factor, and in the pairs that count. */
@@ -27,26 +29,28 @@ export const MMD_FORMS = {
 } as const satisfies Readonly<Record<string, MmdOptions>>;
 
 /**
- * Squared maximum mean discrepancy with a sum of Gaussian kernels: mean k(s, s') + mean k(t, t') - 2 mean k(s, t).
+ * Squared maximum mean discrepancy with a sum or mean of Gaussian kernels: mean k(s, s') + mean k(t, t') - 2 mean k(s, t).
  * Source: Long et al. 2015, arXiv:1502.02791, §3; `MMD_FORMS` names whose conventions give which numbers.
  */
 export const maximumMeanDiscrepancy =
-  ({ scale, widths, estimator }: MmdOptions): Alignment =>
+  ({ scale, widths, estimator, kernels = "sum" }: MmdOptions): Alignment =>
   (emit, source, target) => {
     const [n, m] = [source.dims[0]!, target.dims[0]!];
     const squares = squaredDistances(emit, emit.concat([source, target], 0));
     const pairs = scale === "pairs" ? (n + m) * (n + m - 1) : (n + m) ** 2;
     const unit = scale === "one" ? undefined : emit.detach(emit.div(emit.sumAll(squares), pairs));
     const scaled = emit.neg(unit ? emit.div(squares, emit.max(unit, 1e-30)) : squares);
-    const kernel = widths.map((width) => emit.exp(emit.mul(scaled, 1 / width))).reduce((a, b) => emit.add(a, b));
+    const summed = widths.map((width) => emit.exp(emit.mul(scaled, 1 / width))).reduce((a, b) => emit.add(a, b));
+    const kernel = kernels === "sum" ? summed : emit.mul(summed, 1 / widths.length);
+    const own = kernels === "sum" ? widths.length : 1;
     const block = (rows: readonly [number, number], columns: readonly [number, number]): Val =>
       emit.sumAll(emit.slice(kernel, [0, 1], [rows[0], columns[0]], [rows[1], columns[1]]));
     const across = emit.mul(block([0, n], [n, n + m]), -2 / (n * m));
-    // The kernels of a sample and itself are 1 each.
+    // Each kernel of a sample and itself is 1.
     const within = (start: number, size: number): Val => {
       const sum = block([start, start + size], [start, start + size]);
       if (estimator === "biased") return emit.div(sum, size * size);
-      return emit.div(emit.sub(sum, size * widths.length), size * (size - 1));
+      return emit.div(emit.sub(sum, size * own), size * (size - 1));
     };
     const distance = emit.add(emit.add(within(0, n), within(n, m)), across);
     return estimator === "biased" ? distance : emit.add(distance, 2 / (n - 1));

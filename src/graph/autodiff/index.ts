@@ -12,5 +12,5 @@ export * from "./projection.js";
 export * from "./step.js";
 export { buildStep } from "./step-builder.js";
 export { findFrontier, modelFrom, modelUpTo } from "./prefix.js";
-export { largestRows, leadingRows, outputAxisOf, putRows, type Rows } from "./rows.js";
+export { formatRows, largestRows, leadingRows, outputAxisOf, putRows, type Rows, takeRows } from "./rows.js";
 export { isMeasured, splitUpdate, type StepPhases } from "./phases.js";

@@ -7,6 +7,8 @@ export interface Assembly {
   readonly nodes: readonly Node[];
   readonly initializers: ReadonlyMap<string, Tensor>;
   readonly types: ReadonlyMap<string, TensorType>;
+  /** The rows that each constant holds of the whole. */
+  readonly parts: ReadonlyMap<string, Rows>;
 }
 
 /**
@@ -23,13 +25,19 @@ export function assembleRows(
   freshName: (base: string) => string,
 ): Assembly {
   const initializers = new Map<string, Tensor>();
+  const parts = new Map<string, Rows>();
   const constant = (label: string, value: Tensor): string => {
     const key = freshName(`${name}:${label}`);
     initializers.set(key, value);
     return key;
   };
-  const frozen = (label: string, indices: readonly number[]): string[] =>
-    indices.length === 0 ? [] : [constant(label, takeRows(whole, { ...rows, indices }))];
+  const frozen = (label: string, indices: readonly number[]): string[] => {
+    if (indices.length === 0) return [];
+    const part = { ...rows, indices };
+    const key = constant(label, takeRows(whole, part));
+    parts.set(key, part);
+    return [key];
+  };
   const rest = otherRows(rows, whole).indices;
   const joined = (inputs: readonly string[], output: string): Node => ({
     ...{ op: "Concat", domain: "", name: freshName(`${output}/Concat`), inputs, outputs: [output] },
@@ -40,7 +48,8 @@ export function assembleRows(
   if (range) {
     const before = frozen("before", rest.slice(0, range[0]));
     const after = frozen("after", rest.slice(range[0]));
-    return { nodes: [joined([...before, changed, ...after], name)], initializers, types: new Map([[name, type]]) };
+    const nodes = [joined([...before, changed, ...after], name)];
+    return { nodes, initializers, types: new Map([[name, type]]), parts };
   }
   const unordered = freshName(`${name}:unordered`);
   const places = new Map([...rows.indices, ...rest].map((row, place) => [row, place]));
@@ -53,5 +62,5 @@ export function assembleRows(
     },
   ];
   const types = new Map([unordered, name].map((value) => [value, type]));
-  return { nodes, initializers, types };
+  return { nodes, initializers, types, parts };
 }

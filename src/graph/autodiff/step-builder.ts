@@ -1,7 +1,7 @@
 import { invariant, isFloat, LimberError, scalar, type Tensor, zeros } from "../../base/index.js";
 import type { Graph, Model, Node, TensorType, ValueInfo } from "../ir/index.js";
 import { type Choose, Emitter, type Val } from "../ops/index.js";
-import { foldConstants, sweepDead } from "../passes/index.js";
+import { foldConstants, sweepDead, weightsOf } from "../passes/index.js";
 import { backward } from "./backward.js";
 import { copyForward } from "./copy-forward.js";
 import { formulateConvolutions } from "./forward.js";
@@ -11,7 +11,7 @@ import { findBatchNormalized, normalizeWithBatch, type Statistics, type Statisti
 import { assembleRows } from "./rows-assemble.js";
 import { checkRows, formatRows, outputAxisOf, type Rows, takeRows } from "./rows.js";
 import { exposeSaved } from "./saved.js";
-import type { StateSlot, Step, StepOptions, TrainOptions } from "./step.js";
+import type { Constant, StateSlot, Step, StepOptions, TrainOptions } from "./step.js";
 
 /** A parameter as the step changes it: all of it, or the rows that train. */
 interface Trained {
@@ -33,7 +33,8 @@ export function buildStep(model: Model, options: StepOptions): Step {
   builder.normalize(options.statistics, options.train?.parameters ?? []);
   if (options.reads) builder.read(options.reads);
   if (options.train) builder.train(options.train, options.choose);
-  return builder.finish(options.train?.loss, options.observe ?? []);
+  const step = builder.finish(options.train?.loss, options.observe ?? []);
+  return options.exchangeable ? { ...step, ...builder.openConstants(step.model) } : step;
 }
 
 /** Writes a training step piece by piece, in the order of its methods. */
@@ -48,6 +49,8 @@ class StepBuilder implements StatisticsHost {
   private readonly state: StateSlot[] = [];
   private readonly carried = new Map<string, Carried & { after?: Val | undefined; readonly initial: Tensor }>();
   private readonly constants = new Map<string, Val>();
+  /** Which weight, or rows of one, a constant of the step holds. */
+  private readonly origins = new Map<string, Pick<Constant, "initializer" | "rows">>();
   /** Puts parameters of which only rows train together; runs before all else, and gradients stop there. */
   private readonly assembly: Node[] = [];
   private readonly data: readonly ValueInfo[];
@@ -162,8 +165,11 @@ class StepBuilder implements StatisticsHost {
         parameters,
       });
     }
-    for (const [name, { parameter, initial }] of trained)
-      if (!gradients.has(name)) this.freeze(parameter.name, initial);
+    for (const [name, { parameter, initial, rows: part }] of trained) {
+      if (gradients.has(name)) continue;
+      this.freeze(parameter.name, initial);
+      this.origins.set(parameter.name, { initializer: name, rows: part });
+    }
     const norm = globalNorm(emit, gradients.values());
     this.outputs = { loss: evaluation.loss.name, gradientNorm: norm.name };
     this.gradients = [...gradients.values()].map(({ name }) => name);
@@ -187,7 +193,7 @@ class StepBuilder implements StatisticsHost {
       const update = optimizer.update({
         ...{ emit, parameter, gradient, buffers, stepCount },
         learningRate: factor === 1 ? learningRate : emit.mul(learningRate, factor),
-        source: this.constant(`${name}:start`, initial),
+        source: this.constant(`${name}:start`, initial, { initializer: name, rows: part }),
         input: (kind) => this.extraInput(`${kind}:${name}`, parameter),
       });
       const owner = part ? { initializer: name, rows: part } : { initializer: name };
@@ -214,7 +220,8 @@ class StepBuilder implements StatisticsHost {
       value: (name) => pass.value(name),
       parameters: Array.from(this.trained.keys(), (name) => {
         const whole = this.model.graph.initializers.get(name)!;
-        return { name, value: emit.value(wholeOf(name), whole), source: this.constant(`${name}:source`, whole) };
+        const source = this.constant(`${name}:source`, whole, { initializer: name });
+        return { name, value: emit.value(wholeOf(name), whole), source };
       }),
       carry: (name, initial) => this.carry(name, initial),
       input: (name, type) => this.extraInput(name, type),
@@ -275,7 +282,7 @@ class StepBuilder implements StatisticsHost {
     if (moved) return this.copy(this.first, new Map([...moved, ...others]), choose);
     const start = Array.from(this.trained.keys(), (name): [string, string] => [
       name,
-      this.constant(`${name}:source`, this.model.graph.initializers.get(name)!).name,
+      this.constant(`${name}:source`, this.model.graph.initializers.get(name)!, { initializer: name }).name,
     ]);
     return this.copy(this.source, new Map([...start, ...others]), choose);
   }
@@ -342,6 +349,7 @@ class StepBuilder implements StatisticsHost {
     const assembly = assembleRows(whole, tensor, rows, changed, (base) => this.emit.freshName(base));
     const initializers = new Map([...this.graph.initializers, ...assembly.initializers]);
     for (const [value, type] of assembly.types) this.emit.types.set(value, type);
+    for (const [constant, part] of assembly.parts) this.origins.set(constant, { initializer: name, rows: part });
     this.graph = { ...this.graph, initializers, types: new Map([...this.graph.types, ...assembly.types]) };
     return assembly.nodes;
   }
@@ -377,13 +385,14 @@ class StepBuilder implements StatisticsHost {
     return value;
   }
 
-  private constant(base: string, tensor: Tensor): Val {
+  private constant(base: string, tensor: Tensor, origin: Pick<Constant, "initializer" | "rows">): Val {
     const known = this.constants.get(base);
     if (known) return known;
     const name = this.emit.freshName(base);
     this.graph = { ...this.graph, initializers: new Map([...this.graph.initializers, [name, tensor]]) };
     const value = this.emit.value(name, tensor);
     this.constants.set(base, value);
+    this.origins.set(name, origin);
     return value;
   }
 
@@ -408,6 +417,23 @@ class StepBuilder implements StatisticsHost {
     throw new LimberError("config.invalid", `value "${name}": one of the model, got none of that name`, {
       value: name,
     });
+  }
+
+  /** The finished step with the weights that it holds as inputs. */
+  openConstants(model: Model): Pick<Step, "model" | "constants"> {
+    const { graph } = model;
+    for (const name of weightsOf(this.model))
+      if (!this.origins.has(name)) this.origins.set(name, { initializer: name });
+    const initializers = new Map(graph.initializers);
+    const inputs = [...graph.inputs];
+    const constants = [...this.origins].flatMap(([input, origin]): Constant[] => {
+      const value = initializers.get(input);
+      if (!value) return [];
+      initializers.delete(input);
+      inputs.push({ name: input, dtype: value.dtype, dims: value.dims });
+      return [{ input, ...origin }];
+    });
+    return { model: { ...model, graph: { ...graph, inputs, initializers } }, constants };
   }
 
   finish(loss: Loss | undefined, observed: readonly string[]): Step {
@@ -439,6 +465,7 @@ class StepBuilder implements StatisticsHost {
       model: sweepDead({ ...this.model, graph, opsets }),
       state: this.state,
       reads: this.reads,
+      constants: [],
       batch,
       targets: loss?.targets ?? "none",
       gradients: this.gradients,

@@ -22,6 +22,13 @@ export interface StateSlot {
   readonly initial: Tensor;
 }
 
+/** A weight of the model that does not train, or the rows of it that do not, as an input of the step. */
+export interface Constant {
+  readonly input: string;
+  readonly initializer: string;
+  readonly rows?: Rows | undefined;
+}
+
 /** A training step as plain ONNX: state and a batch in, state and measurements out. */
 export interface Step {
   readonly model: Model;
@@ -44,6 +51,8 @@ export interface Step {
   };
   /** Parameters that are inputs and do not change here (`StepOptions.reads`): they are state of another step. */
   readonly reads: readonly Pick<StateSlot, "input" | "initializer" | "rows" | "initial">[];
+  /** Of an exchangeable step: the weights that it reads and does not change. */
+  readonly constants: readonly Constant[];
   readonly outputs: {
     /** The model's output before the update. */
     readonly prediction: string;
@@ -67,6 +76,11 @@ export interface StepOptions {
   readonly observe?: readonly string[] | undefined;
   /** Parameters that are inputs although nothing trains. */
   readonly reads?: Pick<TrainOptions, "parameters" | "rows"> | undefined;
+  /**
+   * Whether weights that do not train are inputs too (`Step.constants`), so that those of another model of the same architecture can take
+   * their place. The runtime then folds and packs none of them. Default: they are constants of the step.
+   */
+  readonly exchangeable?: boolean | undefined;
   /** Picks among the formulations of trained convolutions; default: rules that suit most machines. */
   readonly choose?: Choose | undefined;
 }

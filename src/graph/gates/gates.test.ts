@@ -7,7 +7,16 @@ import type { Model } from "../ir/index.js";
 import { buildNetwork } from "../networks/index.js";
 import { readModel, writeModel } from "../onnx/index.js";
 import { evaluate } from "../reference/index.js";
-import { addGates, fixSparsity, findGateSites, gateParameters, gatesOf, keptCount, removeGates } from "./index.js";
+import {
+  addGates,
+  fixSparsity,
+  findGateSites,
+  gateParameters,
+  gatesOf,
+  keptCount,
+  removeGates,
+  SurrogateCutter,
+} from "./index.js";
 
 const sitesOf = (name: string) =>
   findGateSites(buildNetwork(name, { imageSize: 32, classes: 4, width: 0.25 })).sites.map(({ group, value }) => [
@@ -100,6 +109,22 @@ describe("addGates", () => {
     );
     const biases = gatesOf(two).gates.map(({ parameters }) => toNumbers(two.graph.initializers.get(parameters[3]!)!));
     expect(biases.flat().every((bias) => bias === 1)).toBe(true);
+  });
+
+  it("begins near the model on request, its biases in the order of the filters' L1 norms", () => {
+    const model = shaken("resnet8");
+    const [ranked, he] = [addGates(model, { initial: "ranked" }), addGates(model, { initial: "he" })];
+    const scores = new SurrogateCutter(ranked).scoresBy(ranked, "l1");
+    for (const { group, parameters } of gatesOf(ranked).gates) {
+      const of = (gated: Model, i: number): number[] => toNumbers(gated.graph.initializers.get(parameters[i]!)!);
+      const biases = of(ranked, 1);
+      const order = (values: readonly number[]): number[] =>
+        [...values.keys()].sort((a, b) => values[b]! - values[a]! || a - b);
+      expect(order(biases)).toEqual(order(scores[group]!));
+      expect(Math.max(...biases.map((bias) => Math.abs(bias - 1)))).toBeLessThan(0.05);
+      const factors = of(ranked, 0).map((weight, i) => weight / of(he, 0)[i]!);
+      expect(Math.max(...factors.map((factor) => Math.abs(factor - 0.02)))).toBeLessThan(1e-6);
+    }
   });
 
   it("comes off again without a trace", () => {

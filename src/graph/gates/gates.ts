@@ -1,7 +1,14 @@
 import { type FloatTensor, LimberError, Random, sizeOf, type Tensor, tensorOf } from "../../base/index.js";
 import { checkGraph, type Model, type Node } from "../ir/index.js";
 import { Emitter, type Val } from "../ops/index.js";
-import { type Binding, inferShapes, sweepDead } from "../passes/index.js";
+import {
+  type Binding,
+  CHANNEL_SCORES,
+  type ChannelAnalysis,
+  inferShapes,
+  parametersOf,
+  sweepDead,
+} from "../passes/index.js";
 import { findGateSites, type GateSite } from "./sites.js";
 import { takeLargest } from "./take-largest.js";
 
@@ -28,9 +35,11 @@ export interface Gate {
 export interface GateOptions {
   /**
    * `neutral`: weights 0 and bias 1, so that every gate is open; the gated model at sparsity 0 is then the model.
-   * `he`: weights drawn from N(0, 2/inputs), bias 1, to train from.
+   * `he`: weights drawn from N(0, 2/inputs), bias 1, as ElasticDNN's code.
+   * `ranked`: those weights times 0.02, bias 1 ± 0.05 by the rank of the channel's L1 norm. Training then begins at the model, and
+   * at a sparsity at the model pruned by magnitude, rather than at what random gates leave of it.
    */
-  readonly initial?: "neutral" | "he";
+  readonly initial?: "neutral" | "he" | "ranked";
   /** Two layers instead of one, the inner one of size / reduction. */
   readonly reduction?: number | undefined;
   readonly seed?: number;
@@ -55,6 +64,9 @@ export function addGates(source: Model, options: GateOptions = {}, binding: Bind
     throw new LimberError("method.unsuitable", message);
   }
   const { graph } = inferShapes(model, { batch: 1, ...binding });
+  const { initial = "neutral" } = options;
+  const biasesOf = ({ group, size }: GateSite): Float32Array =>
+    initial === "ranked" ? rankedBiases(magnitudesOf(analysis, group)) : new Float32Array(size).fill(1);
   const names = [...graph.nodes.flatMap(({ name, outputs }) => [name, ...outputs]), ...graph.initializers.keys()];
   const emit = new Emitter(model.opsets.get("")!, [...names, ...graph.inputs.map(({ name }) => name)], "gate/");
   const sparsity = emit.value(emit.freshName(SPARSITY), { dtype: "float32", dims: [1] });
@@ -67,9 +79,8 @@ export function addGates(source: Model, options: GateOptions = {}, binding: Bind
       emit.value(name, graph.types.get(name) ?? graph.inputs.find((input) => input.name === name)!);
     const gated = known(site.value);
     const ungated = emit.freshName(`${site.value}:ungated`);
-    const weights = drawWeights(site, known(site.source).dims[site.sourceAxis]!, options, (base) =>
-      emit.freshName(base),
-    );
+    const inputs = known(site.source).dims[site.sourceAxis]!;
+    const weights = drawWeights(site, inputs, biasesOf(site), options, (base) => emit.freshName(base));
     for (const [name, tensor] of weights) initializers.set(name, tensor);
     const [scores, vector] = writeGate(emit, { site, source: known(site.source), weights, sparsity });
     const others = gated.dims.flatMap((_, i) => (i === 0 || i === site.axis ? [] : [i]));
@@ -95,9 +106,28 @@ const renameOutput = (node: Node, from: string, to: string): Node => ({
 
 type Weights = readonly (readonly [name: string, value: FloatTensor])[];
 
+/** Deviation of a gate's weights, of √(2/inputs). */
+const SPREAD = { neutral: 0, he: 1, ranked: 0.02 } as const;
+
+/** Numbers around 1 in the order of the scores, evenly spaced over a tenth. */
+function rankedBiases(scores: readonly number[]): Float32Array {
+  const order = [...scores.keys()].sort((a, b) => scores[a]! - scores[b]! || b - a);
+  const biases = new Float32Array(scores.length);
+  order.forEach((unit, rank) => (biases[unit] = 0.95 + (0.1 * (rank + 0.5)) / scores.length));
+  return biases;
+}
+
+/** The mean L1 norm of what makes each channel of a group. */
+function magnitudesOf({ model, groups }: ChannelAnalysis, id: string): readonly number[] {
+  const group = groups.find((each) => each.id === id)!;
+  const parameters = new Map(parametersOf(model).map((parameter) => [parameter.name, parameter]));
+  return CHANNEL_SCORES.l1({ group, parameters, random: new Random(0) }) ?? Array<number>(group.size).fill(0);
+}
+
 function drawWeights(
   { group, size }: GateSite,
   inputs: number,
+  lastBias: Float32Array,
   { initial = "neutral", reduction, seed = 0 }: GateOptions,
   fresh: (base: string) => string,
 ): Weights {
@@ -108,11 +138,11 @@ function drawWeights(
     const from = widths[layer]!;
     const isLast = layer === widths.length - 2;
     const title = `${base}.gate${reduction === undefined ? "" : `.${layer}`}`;
-    const deviation = initial === "he" ? Math.sqrt(2 / from) : 0;
+    const deviation = SPREAD[initial] * Math.sqrt(2 / from);
     const data = Float32Array.from({ length: from * width }, () => random.normal(0, deviation));
     return [
       [fresh(`${title}.weight`), { dtype: "float32", dims: [from, width], data }],
-      [fresh(`${title}.bias`), { dtype: "float32", dims: [width], data: new Float32Array(width).fill(isLast ? 1 : 0) }],
+      [fresh(`${title}.bias`), { dtype: "float32", dims: [width], data: isLast ? lastBias : new Float32Array(width) }],
     ] satisfies Weights;
   });
 }

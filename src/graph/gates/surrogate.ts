@@ -14,6 +14,7 @@ import {
 } from "../passes/index.js";
 import { boostsOf, insertBoosts } from "./boosts.js";
 import { gatesOf, removeGates } from "./gates.js";
+import { reorderFilters } from "./reorder.js";
 import { findGateSites, type GateSites } from "./sites.js";
 import { selectStatistics } from "./statistics.js";
 import { keepLargest } from "./take-largest.js";
@@ -140,6 +141,11 @@ export class SurrogateCutter {
         : [];
     });
     return { model: places.length > 0 ? insertBoosts(model, places) : model, choice, record, filters };
+  }
+
+  /** The surrogate with the filters of each group in another order, named by their places now; what it computes stays. */
+  reorder(surrogate: Surrogate, order: Readonly<Record<string, readonly number[]>>): Surrogate {
+    return reorderFilters(surrogate, this.found.analysis.groups, order);
   }
 
   private cutNew(weights: ReadonlyMap<string, Tensor>, kept: ChannelSelection): Omit<Surrogate, "choice"> {

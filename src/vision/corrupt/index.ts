@@ -1,4 +1,5 @@
 export { corrupt, inferFamily, type CorruptOptions } from "./corrupt.js";
+export { corruptDomain, type CorruptDomainOptions } from "./corrupt-domain.js";
 export { CORRUPTIONS, corruptionNames, isCorruptionName, type CorruptionName } from "./registry.js";
 export {
   CORRUPTION_FAMILIES,
