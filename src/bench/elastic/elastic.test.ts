@@ -101,9 +101,15 @@ describe("benchElastic", () => {
     const { settings } = await benchElastic({ ...OPTIONS, methods: ["tent"], domains: 1, rates: [1e-3] });
     const chosen = { learningRate: 1e-3, continual: expect.any(Boolean) as boolean };
     expect(settings).toEqual({
-      ...{ source: {}, elastic: { learningRate: 1e-3 }, "small, frozen": {}, "filters-source": settings.elastic },
+      ...{
+        source: {},
+        elastic: { learningRate: 1e-3, trains: settings.elastic!.trains },
+        "small, frozen": {},
+        "filters-source": settings.elastic,
+      },
       ...{ "small, tent": chosen, "large, tent": chosen, "large, tent, cut": chosen },
     });
+    expect(["norm", "features"]).toContain(settings.elastic!.trains);
     expect(Object.values(report.settings).every((setting) => Object.keys(setting).length === 0)).toBe(true);
   });
 

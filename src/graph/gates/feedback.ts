@@ -1,7 +1,8 @@
 import type { Tensor } from "../../base/index.js";
 import type { Model } from "../ir/index.js";
 import { gatherAlong, type PruneRecord, undoPruning } from "../passes/index.js";
-import { boostValues, openMaster, type Surrogate } from "./surrogate.js";
+import type { Surrogate } from "./choice.js";
+import { boostValues, openMaster } from "./surrogate.js";
 import { withWeights } from "./statistics.js";
 
 /** What a feedback overwrote: small, and enough to undo it to the byte. */

@@ -1,7 +1,7 @@
 import type { Tensor } from "../../base/index.js";
 import { type ChannelGroup, gatherAlong, type PruneRecord } from "../passes/index.js";
 import { boostsOf } from "./boosts.js";
-import type { Surrogate } from "./surrogate.js";
+import type { Surrogate } from "./choice.js";
 
 type Order = Readonly<Record<string, readonly number[]>>;
 type Axes = Record<string, readonly number[]>;
