@@ -74,7 +74,7 @@ export const ELASTIC_BENCH_FLAGS = {
   },
   images: {
     kind: "number",
-    default: 256,
+    default: 160,
     minimum: 1,
     help: "elastic: images to adapt to in a domain, and to measure on",
   },
