@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { buildProbe, prepareModel } from "../graph/index.js";
-import { CheckedMachine } from "./checked.js";
+import { CheckedMachine, type Checks } from "./checked.js";
 import { createMachine } from "./machine.js";
 import { Predictor } from "./predictor.js";
 import type { Provider } from "./provider.js";
@@ -24,9 +24,11 @@ function pretend(provider: Provider, spoil: (result: RunResult) => RunResult) {
     memory: () => cpu.memory(),
     [Symbol.asyncDispose]: () => Promise.resolve(cpu[Symbol.asyncDispose]()),
   };
-  return { machine: new CheckedMachine(device), count: () => sessions };
+  return { machine: new CheckedMachine(device, checks), count: () => sessions };
 }
 
+/** Of their own: what only pretends to be a provider must not vouch for it in this process. */
+const checks: Checks = new Map();
 const started: Machine[] = [];
 afterEach(async () => {
   for (const machine of started.splice(0)) await machine[Symbol.asyncDispose]();
