@@ -18,6 +18,7 @@ export { keepFitted } from "./data/keep-fitted.js";
 export { lessonsOf, type Lessons } from "./data/lessons.js";
 export { drawDirichlet } from "./data/sampler.js";
 export * from "./data/stream.js";
+export * from "./data/truth.js";
 export * from "./data/types.js";
 export {
   decodeFile,
@@ -43,5 +44,6 @@ export {
 } from "./preprocess/preprocessing.js";
 export * from "./preprocess/resolve.js";
 export { writePixels } from "./preprocess/write-pixels.js";
+export * from "./tasks/task.js";
 export { applyView, drawView, type ColourChange, type View, type ViewOptions } from "./views.js";
 export * from "./world/index.js";

@@ -4,6 +4,7 @@ import type { Image, PixelData } from "../image/types.js";
 import { fitImage } from "../preprocess/fit.js";
 import { channelsOf, type Preprocessing } from "../preprocess/preprocessing.js";
 import { writePixels } from "../preprocess/write-pixels.js";
+import type { Truth } from "./truth.js";
 import type { Domain, Skipped } from "./types.js";
 
 export interface BatchOptions {
@@ -22,6 +23,8 @@ export interface Batch {
   /** Shapes: [n, C, H, W], or [n, H, W, C] as the preprocessing says. */
   readonly images: FloatTensor;
   readonly labels: Int32Array;
+  /** Boxes and masks in the frame of `images`, where they were asked for and the domain has them. */
+  readonly truths?: readonly Truth[] | undefined;
   /** Which samples these are. */
   readonly indices: Int32Array;
   /** Samples that would have come before the next batch but could not be read. */

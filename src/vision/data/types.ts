@@ -1,4 +1,5 @@
 import type { Reading } from "../image/types.js";
+import type { Truth } from "./truth.js";
 
 export type { Image, PixelData, Reading } from "../image/types.js";
 
@@ -12,6 +13,8 @@ export interface Domain {
   read(index: number): Promise<Reading>;
   /** Where a sample comes from, for reports: a file path, or `file.npy[17]`. */
   pathOf(index: number): string;
+  /** Boxes or a mask of a sample, in the pixels of its image. Absent: there are none. Rejects with `data.invalid` where a label file is broken. */
+  truth?(index: number): Promise<Truth>;
   /** What else is known of a sample, such as `light=dusk`; a stream can weight samples by it. */
   tags?(index: number): readonly string[];
 }
