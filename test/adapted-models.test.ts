@@ -1,10 +1,19 @@
 import { expect, test } from "vitest";
 import { Random } from "../src/base/index.js";
 import { pickFilters, scopeOf } from "../src/elastic/index.js";
-import { addGates, boostsOf, choose, evaluate, prepareModel, SurrogateCutter } from "../src/graph/index.js";
+import {
+  addGates,
+  attachPatches,
+  boostsOf,
+  choose,
+  evaluate,
+  patchParameters,
+  prepareModel,
+  splitBackbone,
+  SurrogateCutter,
+} from "../src/graph/index.js";
 import { describeContract, type Subject } from "./helpers/method-contract.js";
 import { maxDifference } from "./helpers/parity.js";
-import { addPatches } from "./helpers/patched.js";
 import { noiseBatch, smallNetwork } from "./helpers/tiny.js";
 
 const network = smallNetwork();
@@ -24,10 +33,9 @@ function cutSurrogate(): Subject {
 
 /** A network with a patch behind its block; nothing but that trains. */
 function patch(): Subject {
-  const relus = network.graph.nodes.filter(({ op }) => op === "Relu");
-  const { model, parameters } = addPatches(network, [relus.at(-1)!.outputs[0]!]);
+  const model = prepareModel(attachPatches(network, splitBackbone(network, { groups: 1 }), { seed: 1 }));
   return {
-    ...{ name: "a patched model", model: prepareModel(model), scope: { parameters } },
+    ...{ name: "a patched model", model, scope: { parameters: patchParameters(model) } },
     options: [{ trains: "features" }, { scope: "all" }],
   };
 }
@@ -37,7 +45,7 @@ const [surrogate, patched] = [cutSurrogate(), patch()];
 test("the models are what they are meant to be: a surrogate with boosts and rows, a patch that changes nothing yet", () => {
   expect(boostsOf(surrogate.model).length).toBeGreaterThan(0);
   expect(surrogate.scope!.rows!.size).toBeGreaterThan(0);
-  expect(patched.scope!.parameters!.length).toBe(3);
+  expect(patched.scope!.parameters!.length).toBe(6);
   const { images } = noiseBatch(2);
   const run = (model: typeof network) => evaluate(model, { input: { ...images, data: images.data as Float32Array } });
   const outputs = [network, patched.model].map((model) => [...run(model).values()][0]!.data);

@@ -1,6 +1,7 @@
 /** Adaptation: methods, the loop that runs them, evaluation, training. */
 export * from "./adapt.js";
 export * from "./evaluate.js";
+export * from "./evaluate-task.js";
 export * from "./guard.js";
 export * from "./importance.js";
 export * from "./method.js";

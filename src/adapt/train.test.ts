@@ -22,9 +22,9 @@ describe("training", () => {
     });
     expect(epochs.map(({ epoch }) => epoch)).toEqual([1, 2, 3, 4, 5]);
     expect(epochs.at(-1)!.loss).toBeLessThan(epochs[0]!.loss * 0.75);
-    expect(epochs.at(-1)!.training.correct).toBeGreaterThan(epochs[0]!.training.correct);
+    expect(epochs.at(-1)!.training.value).toBeGreaterThan(epochs[0]!.training.value);
     for (const { training, validation, refused } of epochs) {
-      expect([training.total, validation!.total, refused]).toEqual([64, 20, 0]);
+      expect([training.samples, validation!.samples, refused]).toEqual([64, 20, 0]);
     }
     expect(progress).toHaveLength(20);
     expect(progress.at(-1)).toBe(1);
@@ -62,7 +62,7 @@ describe("training", () => {
     const told = new Set<number>();
     const broken = damaged(data, { 2: "nan", 40: "unreadable" });
     const { epochs, model } = await train(network, broken, { ...OPTIONS, onSkipped: ({ index }) => told.add(index) });
-    expect(epochs.map(({ training, refused }) => [training.skipped, refused])).toEqual(Array(3).fill([2, 0]));
+    expect(epochs.map(({ skipped, refused }) => [skipped, refused])).toEqual(Array(3).fill([2, 0]));
     expect([...told].sort((a, b) => a - b)).toEqual([2, 40]);
     expect(isFiniteModel(model)).toBe(true);
   });

@@ -30,14 +30,18 @@ import {
   type Domain,
   type Lessons,
   lessonsOf,
+  classification,
   type Preprocessing,
+  type Score,
   type Skipped,
+  type TaskHead,
 } from "../vision/index.js";
-import { evaluate } from "./evaluate.js";
-import { accuracyOf, addTallies, EMPTY_TALLY, type Tally, tallyBatch } from "./metrics.js";
+import { evaluateTask } from "./evaluate-task.js";
 
 export interface TrainingOptions extends LongCall, SessionOptions, MachineOptions {
   readonly preprocessing: Preprocessing;
+  /** What the model is for; default: to tell classes of whole images. Its pictures are not augmented, since boxes and masks would stay. */
+  readonly head?: TaskHead<unknown> | undefined;
   /** Measured after each epoch when given. */
   readonly validation?: Domain | undefined;
   readonly epochs: number;
@@ -68,10 +72,12 @@ export interface EpochReport {
   readonly epoch: number;
   /** Mean over the accepted steps of this run; NaN when there was none. */
   readonly loss: number;
-  /** Predictions before each update. */
-  readonly training: Tally;
-  readonly validation: Tally | undefined;
+  /** Of predictions before each update. */
+  readonly training: Score;
+  readonly validation: Score | undefined;
   readonly refused: number;
+  /** Samples that could not be read. */
+  readonly skipped: number;
   /** Samples for which what frozen layers make of them was known from an earlier epoch. */
   readonly cacheHits: number;
   readonly seconds: number;
@@ -105,7 +111,7 @@ function readPosition(text = "null"): StoredPosition {
 }
 
 /**
- * Trains a classifier on labelled images with batch statistics and a cosine schedule.
+ * Trains a model on labelled images with batch statistics and a cosine schedule.
  *
  * Of several domains each batch shows one.
  *
@@ -126,14 +132,20 @@ export async function train(
     const message = `training: ${batchSize} samples (one batch) or more, got ${samples}; use a smaller batch`;
     throw new LimberError("config.invalid", message, { samples, batchSize });
   }
+  const { flip = false, shift = 0 } = options.augment ?? {};
+  if (options.head && (flip || shift > 0)) {
+    const message = `training: pictures as they are where boxes or masks belong to them, got ${flip ? "flip" : `shift ${shift}`}; leave it out`;
+    throw new LimberError("config.invalid", message, { flip, shift });
+  }
   const model = prepareModel(source);
+  const head = options.head ?? classification.open(model, options.preprocessing);
   await using machine = createMachine(options);
   const plan: TrainerOptions = {
     threads: options.threads,
     machine,
     statistics: { sourceWeight: 0, variance: "unbiased", layers: "trained" },
     train: {
-      loss: crossEntropy({ smoothing: options.smoothing ?? 0 }),
+      loss: options.head ? head.loss : crossEntropy({ smoothing: options.smoothing ?? 0 }),
       optimizer: optimizerOf(options),
       parameters: options.parameters ?? parametersOf(model).map(({ name }) => name),
       rows: options.rows,
@@ -144,16 +156,17 @@ export async function train(
   const { signal, onProgress } = options;
   const { choose } = await tuneStep(model, options.tune ?? {}, { ...plan, machine, imageDims, signal, onProgress });
   const trainer = Trainer.create(model, { ...plan, choose });
-  const run = new TrainingRun(trainer, lessons, options, batchSize);
+  const run = new TrainingRun(trainer, head, lessons, options, batchSize);
   let position = options.resume ? await run.resume(options.resume) : { epoch: 0, consumed: 0, step: 0 };
   const reports: EpochReport[] = [];
   while (position.epoch < epochs) {
     const { report, next } = await run.epoch(position);
     await options.onCheckpoint?.(await run.checkpoint(next), next.epoch);
-    let validation: Tally | undefined;
+    let validation: Score | undefined;
     if (options.validation) {
       const predictor = await Predictor.create(machine, await trainer.exportModel(), { threads: options.threads });
-      validation = await evaluate(predictor, options.validation, { ...options, batchSize, onProgress: undefined });
+      const measuring = { ...options, batchSize, onProgress: undefined };
+      validation = await evaluateTask(predictor, head, options.validation, measuring);
       await predictor.dispose();
     }
     reports.push({ ...report, validation });
@@ -175,6 +188,7 @@ class TrainingRun {
 
   constructor(
     private readonly trainer: Trainer,
+    private readonly head: TaskHead<unknown>,
     private readonly lessons: Lessons,
     private readonly options: TrainingOptions,
     private readonly batchSize: number,
@@ -189,37 +203,37 @@ class TrainingRun {
     const began = performance.now();
     const hitsBefore = this.trainer.cache.hits;
     let { consumed, step } = start;
-    let [losses, steps, refused, training] = [0, 0, 0, EMPTY_TALLY];
+    let [losses, steps, refused, skips] = [0, 0, 0, 0];
+    const meter = this.head.createMeter();
     const reading = { ...this.options, batchSize: this.batchSize, indices: order.slice(consumed), signal: undefined };
-    for await (const batch of batches(this.lessons.domain, reading)) {
+    for await (const batch of batches(this.lessons.domain, { ...reading, truth: true })) {
       if (this.options.signal?.aborted) await this.stop({ epoch, consumed, step });
       consumed += batch.labels.length + batch.skipped.length;
       for (const skipped of batch.skipped) this.options.onSkipped?.(skipped);
-      training = { ...training, skipped: training.skipped + batch.skipped.length };
+      skips += batch.skipped.length;
       if (batch.labels.length < this.batchSize) continue;
       const report = await this.step(batch, step++);
       steps++;
       if (report.accepted) losses += report.loss!;
       else refused++;
-      training = addTallies(training, tallyBatch(report.prediction, batch.labels, 0));
-      const note = `epoch ${epoch + 1}, loss ${report.loss!.toFixed(3)}, accuracy ${(100 * accuracyOf(training)).toFixed(1)} %`;
+      meter.add(report.prediction, batch);
+      const note = `epoch ${epoch + 1}, loss ${report.loss!.toFixed(3)}`;
       this.options.onProgress?.({ stage: "train", done: step, total: this.totalSteps, note });
     }
     const loss = losses / (steps - refused);
     const seconds = (performance.now() - began) / 1000;
     const cacheHits = this.trainer.cache.hits - hitsBefore;
-    const report = { epoch: epoch + 1, loss, training, validation: undefined, refused, cacheHits, seconds };
-    return { report, next: { epoch: epoch + 1, consumed: 0, step } };
+    const report = { epoch: epoch + 1, loss, training: meter.read(), validation: undefined, refused };
+    return { report: { ...report, skipped: skips, cacheHits, seconds }, next: { epoch: epoch + 1, consumed: 0, step } };
   }
 
   private step(batch: Batch, step: number): ReturnType<Trainer["step"]> {
     const { augment = {}, learningRate, optimizer = "sgd" } = this.options;
     const peak = learningRate ?? (optimizer === "sgd" ? 0.05 : 1e-3);
     const images = augmentBatch(batch.images, augment, this.random.fork(`augment ${step}`));
-    const labels = BigInt64Array.from(batch.labels, BigInt);
     const samples = images === batch.images ? Array.from(batch.indices) : undefined;
     return this.trainer.step(
-      { images, targets: { dtype: "int64", dims: [labels.length], data: labels }, samples },
+      { images, targets: this.head.encode(batch), samples },
       { learningRate: peak * 0.5 * (1 + Math.cos((Math.PI * step) / this.totalSteps)), statisticsMomentum: 0.1 },
     );
   }

@@ -13,6 +13,7 @@ export const ERROR_CODES = [
   "model.external-data", // weights in other files, refused or outside of the model's folder
   "model.malformed", // bytes that are not a readable ONNX model
   "op.unsupported", // an operator, or a form of it, that Limber does not know
+  "patch.parent", // a patch was made for another model
   "provider.refused", // an execution provider is not there or computes wrong results
   "run.failed", // the runtime refused or failed
   "shape.mismatch", // dimensions do not fit together

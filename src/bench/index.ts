@@ -2,6 +2,7 @@
 export { drawEngineReport } from "./chart.js";
 export * from "./elastic/index.js";
 export * from "./engine.js";
+export * from "./patch/index.js";
 export { MODE_NAMES, MODES, type Mode } from "./modes.js";
 export { BENCH_NETWORKS } from "./networks.js";
 export { CONTESTANTS, PEER_NAMES, type PeerName } from "./peers.js";

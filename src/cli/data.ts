@@ -13,7 +13,7 @@ import {
 import { createWorld, WORLD_SIZES } from "../vision/world/index.js";
 import type { Flags, FlagValues, Surroundings } from "./command.js";
 
-const FORMATS = ["csv", "npz", "npy", "idx", "records", "folders", "pictures"] as const;
+const FORMATS = ["csv", "coco", "voc", "yolo", "masks", "npz", "npy", "idx", "records", "folders", "pictures"] as const;
 
 /** Flags that say what data to read. */
 export const DATA_FLAGS = {
@@ -32,6 +32,7 @@ export const DATA_FLAGS = {
   },
   classes: { kind: "list", help: "class names in label order" },
   domains: { kind: "list", help: "only these domains, in this order" },
+  domainsBy: { kind: "text", value: "tag", help: "a domain for each value of a tag, such as light=day and light=dusk" },
   severity: {
     kind: "text",
     choices: ["1", "2", "3", "4", "5", "each"],

@@ -114,7 +114,7 @@ function checkClassifier(model: Model): void {
   const got = output ? `"${output.name}" ${formatDims(output.dims)}` : "none";
   throw new LimberError(
     "config.invalid",
-    `model: a classifier whose first output is [N,K], got ${got}; other tasks cannot be evaluated yet`,
+    `model: a classifier whose first output is [N,K], got ${got}; this command takes classifiers only`,
   );
 }
 

@@ -1,13 +1,7 @@
 import { invariant, LimberError } from "../base/index.js";
 import { type Model, readModel, writeModel } from "../graph/index.js";
 import { createMachine, Predictor, type RunTensor, type SessionOptions, writeFileAtomic } from "../run/node.js";
-import {
-  batches,
-  type Domain,
-  type Preprocessing,
-  PREPROCESSING_KEY,
-  preprocessingToMetadata,
-} from "../vision/index.js";
+import { batches, type Domain, type Preprocessing, preprocessingToMetadata } from "../vision/index.js";
 import { VERSION } from "./version.js";
 
 /** Where a model comes from; travels in its metadata as `limber.<key>`. */
@@ -25,6 +19,10 @@ export interface Origin {
   readonly preprocessing?: Preprocessing;
 }
 
+const ORIGIN_KEYS = ["command", "parent", "method", "options", "data", "metrics", "seed", "date"].map(
+  (key) => `limber.${key}`,
+);
+
 /** Adds the origin to a model: everything else that it says is kept. Honours SOURCE_DATE_EPOCH, for builds to the same bytes. */
 export function stampModel(
   model: Model,
@@ -40,10 +38,9 @@ export function stampModel(
     ["limber.date", date.toISOString()],
     ...(preprocessing ? [preprocessingToMetadata(preprocessing)] : []),
   ];
-  // The origin of the parent is found through its hash; a mixture of both would be wrong.
-  const kept = [...model.metadata].filter(
-    ([key]) => !key.startsWith("limber.") || (!preprocessing && key === PREPROCESSING_KEY),
-  );
+  // The origin of the parent is found through its hash; a mixture of both would be wrong. What describes the model stays.
+  const replaced = new Set([...ORIGIN_KEYS, ...entries.map(([key]) => key)]);
+  const kept = [...model.metadata].filter(([key]) => !replaced.has(key));
   return { ...model, producerName: "limber", producerVersion: VERSION, metadata: new Map([...kept, ...entries]) };
 }
 

@@ -1,3 +1,4 @@
+import type { LineRow } from "./line.js";
 import type { VisitRow } from "./visit.js";
 
 /** Means over the visits, each of the same size. Units: shares in [0, 1]; seconds. */
@@ -30,6 +31,8 @@ export interface DemoHeadline {
 export interface DemoResult {
   readonly headline: DemoHeadline;
   readonly domains: readonly VisitRow[];
+  /** Three models in a line, each after each drift. */
+  readonly line: readonly LineRow[];
   readonly folder: string;
   readonly machine: Machine;
   readonly seed: number;

@@ -7,6 +7,7 @@ import { costsOf } from "../elastic/index.js";
 import type { Model } from "../graph/index.js";
 import { type MachineOptions, readModelFile, type SessionOptions, writeFileAtomic } from "../run/node.js";
 import { type Domain, parsePreprocessing, type Preprocessing, preprocessingFromMetadata } from "../vision/index.js";
+import { type LineVisit, meetInLine } from "./line.js";
 import { CONTENDERS, type DemoPlan, planDemo, type PlanOptions } from "./plan.js";
 import { formatReportPage } from "./report/page.js";
 import type { DemoHeadline, DemoResult, Machine } from "./result.js";
@@ -33,6 +34,8 @@ export interface DemoOptions extends PlanOptions, LongCall, SessionOptions, Mach
   readonly command: string;
   /** The source model. Default: the one that comes with Limber. */
   readonly modelPath?: string | undefined;
+  /** What three models in a line go through; default fog and night, none: leave them out. */
+  readonly drifts?: readonly string[] | undefined;
   readonly onVisit?: ((row: VisitRow, visits: number) => void) | undefined;
   /** Stamps, verifies and writes a model. */
   readonly publish: (adapted: AdaptedModel) => Promise<void>;
@@ -40,6 +43,8 @@ export interface DemoOptions extends PlanOptions, LongCall, SessionOptions, Mach
 
 /** The classifier of the embedded world; the package root is two levels up from src/demo and from dist/demo alike. */
 export const WORLD_MODEL_PATH = fileURLToPath(new URL("../../models/world-resnet8.onnx", import.meta.url));
+
+const DEMO_DRIFTS = ["fog", "night"];
 
 /** A master of that classifier, from which ElasticDNN cuts its small models. */
 export const WORLD_MASTER_PATH = fileURLToPath(new URL("../../models/elastic/master.onnx", import.meta.url));
@@ -74,6 +79,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       await run.add(visit);
       options.onVisit?.(visit.row, plan.visits.length);
     }
+    const drifts = options.drifts ?? DEMO_DRIFTS;
+    if (drifts.length > 0)
+      for await (const visit of meetInLine({ drifts, seed, signal, threads, provider, onProgress, onEvent }))
+        await run.addLine(visit);
   } catch (error) {
     if (isLimberError(error, "aborted")) await run.end("stopped");
     throw error;
@@ -86,6 +95,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
 class Run {
   readonly journal: Journal;
   private readonly visits: Visit[] = [];
+  private readonly line: LineVisit[] = [];
 
   constructor(
     private readonly folder: string,
@@ -114,6 +124,11 @@ class Run {
     await this.journal.write();
   }
 
+  async addLine(visit: LineVisit): Promise<void> {
+    this.line.push(visit);
+    await this.journal.write();
+  }
+
   /** Writes the model of each method as the last visit left it. */
   async publish(publish: (adapted: Omit<AdaptedModel, "preprocessing">) => Promise<void>): Promise<void> {
     const { row, models } = this.visits.at(-1)!;
@@ -134,10 +149,11 @@ class Run {
   async end(how: "finished" | "stopped"): Promise<DemoResult> {
     const domains = this.visits.map(({ row }) => row);
     const headline = { ...meansOf(domains), ...this.figures, seconds: this.journal.seconds };
-    const result = { headline, domains, folder: this.folder, ...this.origin };
+    const line = this.line.flatMap(({ rows }) => rows);
+    const result = { headline, domains, line, folder: this.folder, ...this.origin };
     this.journal.add(how, { visits: domains.length, headline });
     await this.journal.write();
-    await this.write("results.html", formatReportPage(result, this.visits, this.plan));
+    await this.write("results.html", await formatReportPage(result, this.visits, this.plan, this.line));
     return result;
   }
 

@@ -6,4 +6,5 @@ export * from "./networks/index.js";
 export * from "./onnx/index.js";
 export * from "./ops/index.js";
 export * from "./passes/index.js";
+export * from "./patches/index.js";
 export * from "./reference/index.js";

@@ -93,10 +93,18 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
       await file.close();
     }
     await rename(temporary, path);
+    await syncFolder(dirname(path));
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined); // the first failure is the one to report
     throw fileError(`file "${path}"`, cause);
   }
+}
+
+/** Makes a renaming last through a power cut, where the system lets folders be flushed; the file is whole either way. */
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r").catch(() => undefined);
+  await folder?.sync().catch(() => undefined);
+  await folder?.close();
 }
 
 /** Turns a failure of the file system into a typed error. */

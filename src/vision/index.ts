@@ -17,6 +17,7 @@ export * from "./data/readers/reader.js";
 export { keepFitted } from "./data/keep-fitted.js";
 export { lessonsOf, type Lessons } from "./data/lessons.js";
 export { drawDirichlet } from "./data/sampler.js";
+export { splitByTag } from "./data/split-by-tag.js";
 export * from "./data/stream.js";
 export * from "./data/truth.js";
 export * from "./data/types.js";
@@ -29,7 +30,8 @@ export {
   type ImageLimits,
 } from "./image/decode.js";
 export { levelsOf } from "./image/levels.js";
-export { fitImage } from "./preprocess/fit.js";
+export { fitImage, fitTruth } from "./preprocess/fit.js";
+export { scaleMask } from "./preprocess/resize-mask.js";
 export {
   channelsOf,
   parsePreprocessing,
@@ -44,6 +46,12 @@ export {
 } from "./preprocess/preprocessing.js";
 export * from "./preprocess/resolve.js";
 export { writePixels } from "./preprocess/write-pixels.js";
+export { classification } from "./tasks/classification/classification.js";
+export * from "./tasks/detection/index.js";
+export { readTaskRecord, TASK_KEY, writeTaskRecord, type HeadRecord, type TaskRecord } from "./tasks/metadata.js";
+export { imageEntropies, likeliestClasses, placeEntropies } from "./tasks/places.js";
+export { TASK_TABLE, taskOf } from "./tasks/registry.js";
+export { createSegmentation, segmentation, type SegmentationOptions } from "./tasks/segmentation/segmentation.js";
 export * from "./tasks/task.js";
 export { applyView, drawView, type ColourChange, type View, type ViewOptions } from "./views.js";
 export * from "./world/index.js";

@@ -15,6 +15,7 @@ import {
 } from "../../bench/index.js";
 import { writeFileAtomic } from "../../run/node.js";
 import { ELASTIC_BENCH_FLAGS, runElasticBench } from "../bench-elastic.js";
+import { PATCH_BENCH_FLAGS, runPatchBench } from "../bench-patch.js";
 import { defineCommand, EXIT, type FlagValues } from "../command.js";
 import { describeBench } from "../describe-bench.js";
 import { formatCsv } from "../format.js";
@@ -44,25 +45,28 @@ const BENCH_FLAGS = {
   csv: { kind: "text", help: "write the rows as a table", value: "file" },
   chart: { kind: "text", help: "write a page with charts", value: "file" },
   ...ELASTIC_BENCH_FLAGS,
+  ...PATCH_BENCH_FLAGS,
 } as const;
 
 /** `bench <what>`: how fast is this machine, beside what others are used to? */
 export const bench = defineCommand({
   name: "bench",
-  summary: "Measure training steps beside PyTorch, or ElasticDNN beside other adaptation",
-  args: { what: { help: "the benchmark: engine or elastic" } },
+  summary: "Measure training steps beside PyTorch, or ElasticDNN and PatchLine beside other adaptation",
+  args: { what: { help: "the benchmark: engine, elastic or patch" } },
   flags: BENCH_FLAGS,
   examples: [
     "bench engine --json",
     "bench engine --networks resnet20 --modes full,inference --python ../venv/bin/python",
     "bench engine --rows bench.jsonl --csv bench.csv --chart bench.html",
     "bench elastic --world digits --json",
+    "bench patch --world digits --seeds 1 --json",
   ],
   async run({ args, flags, ...context }) {
     const { threads = availableParallelism(), seed, signal, onProgress, note } = context;
     if (args.what === "elastic") return runElasticBench(flags, { ...context, threads });
+    if (args.what === "patch") return runPatchBench(flags, { ...context, threads });
     if (args.what !== "engine")
-      throw new LimberError("config.invalid", `bench: one of engine, elastic, got "${args.what}"`);
+      throw new LimberError("config.invalid", `bench: one of engine, elastic, patch, got "${args.what}"`);
     const networks = flags.networks && checkNames("networks", flags.networks, NETWORK_NAMES);
     const modes = flags.modes && checkNames("modes", flags.modes, MODE_NAMES);
     const peers = checkNames("peers", flags.peers, PEER_NAMES);

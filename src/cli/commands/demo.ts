@@ -13,6 +13,11 @@ const DEMO_FLAGS = {
   },
   images: { kind: "number", minimum: 1, default: 256, help: "pictures that arrive in each visit" },
   labelled: { kind: "number", minimum: 1, default: 64, help: "labelled pictures that a domain is patched with" },
+  drifts: {
+    kind: "list",
+    value: "domain,...",
+    help: "what three models in a line go through after that (default: fog,night), or none",
+  },
   runs: {
     kind: "text",
     value: "folder",
@@ -24,14 +29,15 @@ const DEMO_FLAGS = {
 /** `demo`: the main job on the embedded world. */
 export const demo = defineCommand({
   name: "demo",
-  summary: "Take a classifier through changing domains: frozen, under Tent, patched, and as small models of a master",
+  summary: "Take a classifier through changing domains, and three models in a line through two of them",
   args: {},
   flags: DEMO_FLAGS,
   examples: ["demo", "demo --visits day,fog,night,fog --seed 3", "demo --json --quiet"],
   async run({ flags, seed, signal, onProgress, note, env, ...context }) {
     const parent = await hashFile(WORLD_MODEL_PATH);
+    const drifts = flags.drifts?.join() === "none" ? [] : flags.drifts;
     const result = await runDemo({
-      ...{ ...flags, seed, signal, onProgress, ...runtimeOf(context) },
+      ...{ ...flags, drifts, seed, signal, onProgress, ...runtimeOf(context) },
       command: commandLine(flags, seed, context),
       onVisit: ({ visit, name, source, tentOnline, patched, elastic }, visits) =>
         note(
@@ -52,10 +58,11 @@ function commandLine(
   seed: number,
   { threads, provider }: Pick<Surroundings, "threads" | "provider">,
 ): string {
-  const { visits, images, labelled } = flags;
+  const { visits, drifts, images, labelled } = flags;
   return [
     "limber demo",
     ...(visits ? [`--visits ${visits.join(",")}`] : []),
+    ...(drifts ? [`--drifts ${drifts.join(",")}`] : []),
     ...(images === DEMO_FLAGS.images.default ? [] : [`--images ${images}`]),
     ...(labelled === DEMO_FLAGS.labelled.default ? [] : [`--labelled ${labelled}`]),
     `--seed ${seed}`,
@@ -64,7 +71,7 @@ function commandLine(
   ].join(" ");
 }
 
-function formatResult({ headline, domains, folder }: DemoResult): string {
+function formatResult({ headline, domains, line, folder }: DemoResult): string {
   type Shares = Pick<DemoResult["headline"], "source" | "bn" | "tentOnline" | "tentAfter" | "patched">;
   const shares = ({ source, bn, tentOnline, tentAfter, patched }: Shares): string[] =>
     [source, bn, tentOnline, tentAfter, patched].map(formatShare);
@@ -85,7 +92,8 @@ function formatResult({ headline, domains, folder }: DemoResult): string {
   const legend =
     "Source, batch statistics and Tent start anew in every visit; a patch is kept and put back when its domain returns.";
   const small = [formatElastic(headline, domains), ELASTIC_LEGEND].join("\n\n");
-  return `${table}\n\n${legend}\n\n${small}\nreport: ${resolve(folder, "results.html")}`;
+  const inLine = line.length === 0 ? "" : `\n\n${formatLine(line)}\n\n${LINE_LEGEND}`;
+  return `${table}\n\n${legend}\n\n${small}${inLine}\nreport: ${resolve(folder, "results.html")}`;
 }
 
 const ELASTIC_LEGEND =
@@ -105,5 +113,19 @@ function formatElastic(headline: DemoResult["headline"], domains: DemoResult["do
   const full = ["full before", "after", "MACs", "bytes", "adapted in"];
   return formatTable(["domain", ...small, ...full], [...rows, ["mean", ...cells(headline)]]);
 }
+
+const LINE_LEGEND =
+  "PatchLine: three models with the same backbone follow the same drifts, one after another; patches and what trains with them, on chosen labels.";
+
+/** The three models of a line after each drift. */
+const formatLine = (line: DemoResult["line"]): string =>
+  formatTable(
+    ["drift", "model", "measure", "source", "patched", "patches", "start", "epochs", "labels", "work", "time"],
+    line.map(({ drift, task, metric, source, patched, patches, start, from, epochs, samples, macs, seconds }) => [
+      ...[drift, task, metric, formatShare(source), formatShare(patched), String(patches)],
+      ...[from === null ? start : `${start}: ${from}`, String(epochs), String(samples)],
+      ...[`${(macs / 1e9).toFixed(1)} G`, `${seconds.toFixed(1)} s`],
+    ]),
+  );
 
 const inMilliseconds = (seconds: number): string => `${Math.round(1000 * seconds)} ms`;

@@ -1,7 +1,10 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { buildNetwork } from "../../graph/index.js";
+import { modelOf, node } from "../../../test/helpers/graph.js";
+import { tensorOf } from "../../base/index.js";
+import { buildNetwork, type Dim, type Model, writeModel } from "../../graph/index.js";
+import { encodeImage, writeTaskRecord } from "../../vision/index.js";
 import { EXIT } from "../command.js";
 import {
   limber,
@@ -137,17 +140,72 @@ describe("limber eval", () => {
     expect(code).toBe(exitCode);
   });
 
-  it("refuses a file that is no model, and a model that is no classifier", async () => {
+  it("refuses a file that is no model, a model of no known task, and data without masks for a segmenter", async () => {
     const truncated = join(folder, "truncated.onnx");
     writeFileSync(truncated, readFileSync(model).subarray(0, 3000));
     expect((await limber(["eval", truncated, "--data", arrays, "--json"])).json()).toMatchObject({
       error: { code: "model.malformed" },
     });
     const tiny = tinyModel();
-    const outputs = [{ ...tiny.graph.outputs[0]!, dims: ["batch", 3, 4, 4] }];
-    const path = writeTinyModel(temporaryFolder(), { ...tiny, graph: { ...tiny.graph, outputs } });
-    expect((await limber(["eval", path, "--data", arrays])).stderr).toContain(
-      "a classifier whose first output is [N,K]",
-    );
+    const refusalOf = async (dims: readonly Dim[]): Promise<string> => {
+      const outputs = [{ ...tiny.graph.outputs[0]!, dims }];
+      const path = writeTinyModel(temporaryFolder(), { ...tiny, graph: { ...tiny.graph, outputs } });
+      return (await limber(["eval", path, "--data", arrays])).stderr;
+    };
+    expect(await refusalOf(["batch", 3, 4, 4])).toMatch(/a mask for every picture expected.*\(data\.invalid\)/);
+    expect(await refusalOf(["batch", 3, 16])).toMatch(/or metadata "limber\.task".*\(method\.unsuitable\)/);
+  });
+});
+
+describe("limber eval of masks", () => {
+  /** Tells dark pixels, class 0, from bright ones. */
+  const segmenter = (): Model => {
+    const weight = tensorOf("float32", [2, 3, 1, 1], [-1, -1, -1, 1, 1, 1]);
+    const bias = tensorOf("float32", [2], [1.5, -1.5]);
+    const model = modelOf({
+      inputs: { x: ["N", 3, 2, 4] },
+      outputs: { y: ["N", 2, 2, 4] },
+      initializers: { weight, bias },
+      nodes: [node("Conv", ["x", "weight", "bias"], ["y"])],
+    });
+    return writeTaskRecord(model, { task: "segmentation", classes: ["dark", "bright"] });
+  };
+  const greyOf = (...data: number[]): Promise<Uint8Array> =>
+    encodeImage({ width: 4, height: 2, channels: 1, data: Uint8Array.from(data) });
+
+  it("gives mIoU and each class's IoU, by domain and over all pixels, and skips broken masks", async () => {
+    const path = join(folder, "segmenter.onnx");
+    writeFileSync(path, writeModel(segmenter()));
+    const data = join(folder, "masks");
+    for (const name of ["images", "labels"]) mkdirSync(join(data, name), { recursive: true });
+    const write = (name: string, bytes: string | Uint8Array): void => writeFileSync(join(data, name), bytes);
+    const picture = await greyOf(0, 0, 0, 0, 255, 255, 255, 255);
+    for (const stem of ["a", "b", "c"]) write(`images/${stem}.png`, picture);
+    write("labels/a.png", await greyOf(0, 0, 0, 0, 1, 1, 1, 255));
+    write("labels/b.png", await greyOf(0, 0, 0, 0, 0, 0, 1, 1));
+    write("labels/c.png", "no mask");
+    write("classes.txt", "dark\nbright\n");
+    write("frames.tsv", "file\tlight\na.png\tday\nb.png\tdusk\nc.png\tdusk\n");
+    const argv = ["eval", path, "--data", data, "--domains-by", "light"];
+    const { json, stderr } = await limber([...argv, "--json"]);
+    const [dark, bright] = [8 / 10, 5 / 7];
+    const details = { pixelAccuracy: 13 / 15, "IoU dark": dark, "IoU bright": bright };
+    expect(json()).toEqual({
+      ...{ task: "segmentation", metric: "mIoU", value: (dark + bright) / 2, samples: 2, skipped: 1, details },
+      domains: [
+        {
+          ...{ name: "day", value: 1, samples: 1, skipped: 0 },
+          details: { pixelAccuracy: 1, "IoU dark": 1, "IoU bright": 1 },
+        },
+        {
+          ...{ name: "dusk", value: (4 / 6 + 2 / 4) / 2, samples: 1, skipped: 1 },
+          details: { pixelAccuracy: 6 / 8, "IoU dark": 4 / 6, "IoU bright": 2 / 4 },
+        },
+      ],
+    });
+    expect(stderr).toMatch(/skipped .*c\.png: .*a PNG expected/);
+    const { stdout } = await limber([...argv, "--quiet"]);
+    expect(stdout).toMatch(/^ +day +dusk +all\nimages +1 +1 +2\nmIoU +100\.00 % +58\.33 % +75\.71 %\n/);
+    expect(stdout).toMatch(/IoU bright +100\.00 % +50\.00 % +71\.43 %\n1 image skipped\n$/);
   });
 });

@@ -8,6 +8,7 @@ import { elastic } from "./elastic.js";
 import { evalCommand } from "./eval.js";
 import { inspect } from "./inspect.js";
 import { master } from "./master.js";
+import { patch } from "./patch.js";
 import { prune } from "./prune.js";
 import { trainCommand } from "./train.js";
 
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   prune,
   master,
   elastic,
+  patch,
   corruptCommand,
   demo,
   bench,

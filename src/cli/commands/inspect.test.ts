@@ -30,6 +30,20 @@ function writeExtended(name: string, nodes: readonly Partial<Node>[], dtype: "fl
   return path;
 }
 
+describe("--split", () => {
+  it("lists where patches can stand", async () => {
+    const path = writeTinyModel(temporaryFolder());
+    const { json } = await limber(["inspect", path, "--split", "--json"]);
+    expect(json().split).toMatchObject([
+      { group: 1, channels: 8, stride: 1 },
+      { group: 2, channels: 8, stride: 2 },
+      { group: 3, channels: 16, stride: 4 },
+    ]);
+    const { stdout } = await limber(["inspect", path, "--split"]);
+    expect(stdout).toMatch(/patch point +group +layout +channels +stride\n\S+ +1 +map +8 +1\n/);
+  });
+});
+
 describe("limber inspect", () => {
   it("counts what a model holds, and finds all of it trainable", async () => {
     const { code, json } = await limber(["inspect", model, "--json"]);

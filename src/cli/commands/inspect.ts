@@ -1,4 +1,4 @@
-import { findChannelGroups } from "../../graph/index.js";
+import { findChannelGroups, type PatchPoint, splitBackbone } from "../../graph/index.js";
 import { readModelFile } from "../../run/node.js";
 import { defineCommand } from "../command.js";
 import { formatGroups, summarizeGroup } from "../describe-groups.js";
@@ -17,6 +17,7 @@ export const inspect = defineCommand({
       kind: "boolean",
       help: "list the channel groups: what can be cut together, and what keeps the rest whole",
     },
+    split: { kind: "boolean", help: "list the groups of layers behind which patches can stand" },
     ...MODEL_FLAGS,
   },
   examples: ["inspect resnet18.onnx", "inspect detector.onnx --input 3x352x352 --json"],
@@ -24,15 +25,33 @@ export const inspect = defineCommand({
     const model = await readModelFile(args.model, { allowExternalData: flags.externalData });
     const description = describeModel(model, { inputDims: flags.input });
     const ungradable = description.ungradable.map(({ cutOff, ...stop }) => ({ ...stop, cutOff: cutOff.length }));
-    const text = formatDescription(description);
-    if (!flags.groups) return { json: { ...description, ungradable }, text };
-    const groups = findChannelGroups(model, flags.input ? bindingOf(model, flags.input) : {});
+    const binding = flags.input ? bindingOf(model, flags.input) : {};
+    const groups = flags.groups ? findChannelGroups(model, binding) : undefined;
+    const split = flags.split ? splitBackbone(model, { binding }) : undefined;
+    const parts = [
+      formatDescription(description),
+      ...(groups ? [formatGroups(groups)] : []),
+      ...(split ? [formatSplit(split)] : []),
+    ];
     return {
-      json: { ...description, ungradable, groups: groups.map(summarizeGroup) },
-      text: `${text}\n\n${formatGroups(groups)}`,
+      json: {
+        ...description,
+        ungradable,
+        ...(groups && { groups: groups.map(summarizeGroup) }),
+        ...(split && { split }),
+      },
+      text: parts.join("\n\n"),
     };
   },
 });
+
+const formatSplit = (points: readonly PatchPoint[]): string =>
+  formatTable(
+    ["patch point", "group", "layout", "channels", "stride"],
+    points.map(({ value, group, layout, channels, stride }) => [
+      ...[value, String(group), layout, formatCount(channels), String(Math.round(10 * stride) / 10)],
+    ]),
+  );
 
 function formatDescription(model: ModelDescription): string {
   const border = (title: string, list: readonly Border[]): string[] =>

@@ -1,9 +1,11 @@
 import { readFile, rm } from "node:fs/promises";
 import { basename } from "node:path";
-import { accuracyOf, type EpochReport, train, type TrainingOptions } from "../../adapt/index.js";
-import { LimberError } from "../../base/index.js";
+import { type EpochReport, train, type TrainingOptions } from "../../adapt/index.js";
+import { LimberError, sameShape } from "../../base/index.js";
 import {
+  BACKBONES,
   buildNetwork,
+  buildTaskNetwork,
   CLASSIFIERS,
   largestRows,
   lastLayersOf,
@@ -11,17 +13,17 @@ import {
   parametersOf,
   prepareModel,
 } from "../../graph/index.js";
-import { fileError, writeFileAtomic } from "../../run/node.js";
-import { type Dataset, type Domain, joinDomains } from "../../vision/index.js";
+import { fileError, readModelFile, writeFileAtomic } from "../../run/node.js";
+import { type Dataset, type Domain, joinDomains, type TaskName, taskOf, TASKS } from "../../vision/index.js";
 import { defineCommand, type FlagValues } from "../command.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
 import { formatShare, formatSkipped, formatTable } from "../format.js";
 import {
   hashFile,
   MODEL_FLAGS,
-  openClassifier,
+  openImageModel,
   type OpenModel,
-  prepareClassifier,
+  prepareImageModel,
   PREPROCESSING_FLAGS,
   runtimeOf,
 } from "../model.js";
@@ -34,6 +36,13 @@ const TRAIN_FLAGS = {
     value: "name",
     help: `train from scratch: ${Object.keys(CLASSIFIERS).join(", ")}; input side by --size, default 32`,
   },
+  task: {
+    kind: "text",
+    choices: TASKS,
+    value: "name",
+    help: `network: what it is for; it is then a backbone with a head: ${Object.keys(BACKBONES).join(", ")}`,
+  },
+  depth: { kind: "number", minimum: 1, help: "task network: how deep its backbone is (default: by backbone)" },
   width: {
     kind: "number",
     fraction: true,
@@ -41,6 +50,11 @@ const TRAIN_FLAGS = {
     maximum: 16,
     default: 1,
     help: "network: factor on every channel count",
+  },
+  start: {
+    kind: "text",
+    value: "file",
+    help: "network: begin with the weights of this model, where names and shapes agree",
   },
   ...DATA_FLAGS,
   validation: { kind: "text", value: "path", help: "data to measure on after each epoch" },
@@ -86,16 +100,17 @@ const TRAIN_FLAGS = {
 
 type TrainFlags = FlagValues<typeof TRAIN_FLAGS>;
 
-/** `train [model]`: a classifier from labelled images, starting from a file or from nothing. */
+/** `train [model]`: a model from labelled images, starting from a file or from nothing. */
 export const trainCommand = defineCommand({
   name: "train",
-  summary: "Train a classifier on labelled images, from a file or from scratch",
+  summary: "Train a classifier, detector or segmenter on labelled images, from a file or from scratch",
   args: { model: { help: "an .onnx file to start from; or give --network", optional: true } },
   flags: TRAIN_FLAGS,
   examples: [
     "train --network resnet8 --data world:day --validation world:day --epochs 12 --output day.onnx",
     "train model.onnx --data photos/ --epochs 5 --lr 0.01 --output tuned.onnx",
     "train model.onnx --data photos/ --epochs 5 --lr 0.01 --output tuned.onnx --resume",
+    "train --network resnet --task detection --data world:day --epochs 12 --output boxes.onnx",
     "train model.onnx --data photos/ --last 0.33 --output tuned.onnx",
   ],
   async run({ args, flags, ...context }) {
@@ -106,20 +121,23 @@ export const trainCommand = defineCommand({
       );
     }
     const { seed, signal, onProgress, note } = context;
-    const fromFile = args.model === undefined ? undefined : await openClassifier(args.model, flags, context);
+    const fromFile = args.model === undefined ? undefined : await openImageModel(args.model, flags, context);
     const preprocessing = fromFile?.preprocessing ?? sideOf(flags);
     const reading = { preprocessing, outputs: fromFile?.outputs };
     const dataset = await openData(flags, context, { ...reading, split: "train", worldSamples: 6000 });
     const opened = fromFile ?? (await createNetwork(flags, dataset, seed, note));
     const checkpoint = `${flags.output}.checkpoint`;
     const data = asOneDomain(dataset);
-    const onEpoch = (report: EpochReport): void => note(describeEpoch(report, flags.epochs));
+    const task = taskOf(opened.model);
+    const onEpoch = (report: EpochReport): void => note(describeEpoch(report, flags.epochs, task.metric));
     const result = await train(opened.model, data, {
       ...{ ...opened, seed, signal, onProgress, onEpoch, ...runtimeOf(context), onSkipped: createSkipNotes(note) },
       tune: tuneSettingsOf(flags, context),
       ...{ epochs: flags.epochs, optimizer: flags.optimizer, smoothing: flags.smoothing },
       ...(flags.lr !== undefined && { learningRate: flags.lr }),
       ...(flags.weightDecay !== undefined && { weightDecay: flags.weightDecay }),
+      // the loss of classifiers has options of its own
+      head: task.name === "classification" ? undefined : task.open(opened.model, opened.preprocessing),
       ...trainedPart(opened.model, flags),
       augment: { flip: flags.flip, shift: flags.shift },
       validation: await openValidation(flags, context, reading),
@@ -139,10 +157,11 @@ export const trainCommand = defineCommand({
     const model = stampModel(result.model, origin, context.env);
     await publishModel(flags.output, model, { ...opened, ...runtimeOf(context), probe: data });
     await rm(checkpoint, { force: true });
-    const skipped = Math.max(0, ...result.epochs.map(({ training }) => training.skipped));
+    const skipped = Math.max(0, ...result.epochs.map((epoch) => epoch.skipped));
     return {
       json: {
         network: flags.network ?? null,
+        ...{ task: task.name, metric: task.metric },
         loss,
         accuracy,
         validationAccuracy,
@@ -150,7 +169,7 @@ export const trainCommand = defineCommand({
         output: flags.output,
         epochs,
       },
-      text: `${formatEpochs(epochs)}${formatSkipped(skipped)}\nwritten: ${flags.output}`,
+      text: `${formatEpochs(epochs, task.metric)}${formatSkipped(skipped)}\nwritten: ${flags.output}`,
     };
   },
 });
@@ -172,16 +191,42 @@ function sideOf({ size = [32] }: TrainFlags): { width: number; height: number } 
   throw new LimberError("config.invalid", `--size: one number for a built network, got ${size.join("x")}`);
 }
 
-function createNetwork(
+async function createNetwork(
   flags: TrainFlags,
-  { classes }: Dataset,
+  dataset: Dataset,
   seed: number,
   note: (line: string) => void,
 ): Promise<OpenModel> {
+  const { network, task, width, depth } = flags;
   const { width: imageSize } = sideOf(flags);
-  const model = buildNetwork(flags.network!, { imageSize, classes: classes.length, width: flags.width, seed });
-  return prepareClassifier(undefined, model, { ...flags, preset: flags.preset ?? "cifar" }, { note });
+  const classNames = classesFor(task, dataset);
+  const options = { imageSize, classes: classNames.length, width, seed };
+  const backbone = Object.keys(BACKBONES).find((name): name is keyof typeof BACKBONES => name === network);
+  if (task && !backbone) {
+    const names = Object.keys(BACKBONES).join(", ");
+    throw new LimberError("config.invalid", `--network with --task: one of ${names}, got "${network}"`, { network });
+  }
+  const model =
+    task && backbone
+      ? buildTaskNetwork({ ...options, backbone, task, depth, classNames })
+      : buildNetwork(network!, options);
+  const started = flags.start === undefined ? model : withWeightsOf(model, await readModelFile(flags.start), note);
+  return prepareImageModel(undefined, started, { ...flags, preset: flags.preset ?? "cifar" }, { note });
 }
+
+/** Another task's backbone, say. */
+function withWeightsOf(model: Model, { graph }: Model, note: (line: string) => void): Model {
+  const known = [...model.graph.initializers].flatMap(([name, { dims }]) => {
+    const tensor = graph.initializers.get(name);
+    return tensor && sameShape(tensor.dims, dims) ? [[name, tensor] as const] : [];
+  });
+  note(`starts with ${known.length} of ${model.graph.initializers.size} tensors`);
+  const initializers = new Map([...model.graph.initializers, ...known]);
+  return { ...model, graph: { ...model.graph, initializers } };
+}
+
+const classesFor = (task: TaskName | undefined, { classes, maskClasses }: Dataset): readonly string[] =>
+  task === "segmentation" ? (maskClasses ?? classes) : classes;
 
 const asOneDomain = ({ name, domains }: Dataset): Domain =>
   domains.length === 1 ? domains[0]! : joinDomains(name, domains);
@@ -209,7 +254,10 @@ async function readCheckpoint(path: string): Promise<Uint8Array> {
 /** What the run depended on, to be written into the model. */
 function optionsOf({
   network,
+  task,
   width,
+  depth,
+  start,
   epochs,
   batch,
   lr,
@@ -222,25 +270,25 @@ function optionsOf({
   filters,
 }: TrainFlags): unknown {
   const learning = { epochs, batch, learningRate: lr, optimizer, weightDecay, smoothing };
-  return { network, width, ...learning, flip, shift, last, filters };
+  return { network, task, width, depth, start: start && basename(start), ...learning, flip, shift, last, filters };
 }
 
 const summarizeEpoch = ({ epoch, loss, training, validation, refused, cacheHits, seconds }: EpochReport) => ({
-  ...{ epoch, loss, accuracy: accuracyOf(training) },
-  ...{ validationAccuracy: validation ? accuracyOf(validation) : null, refused, cacheHits, seconds },
+  ...{ epoch, loss, accuracy: training.value },
+  ...{ validationAccuracy: validation?.value ?? null, refused, cacheHits, seconds },
 });
 
 type EpochSummary = ReturnType<typeof summarizeEpoch>;
 
 const shareOrDash = (share: number | null): string => (share === null ? "-" : formatShare(share));
 
-function describeEpoch(report: EpochReport, epochs: number): string {
+function describeEpoch(report: EpochReport, epochs: number, metric: string): string {
   const { epoch, loss, accuracy, validationAccuracy, seconds } = summarizeEpoch(report);
   const validation = validationAccuracy === null ? "" : `, validation ${formatShare(validationAccuracy)}`;
-  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(4)}, accuracy ${formatShare(accuracy)}${validation}, ${seconds.toFixed(1)} s`;
+  return `epoch ${epoch}/${epochs}: loss ${loss.toFixed(4)}, ${metric} ${formatShare(accuracy)}${validation}, ${seconds.toFixed(1)} s`;
 }
 
-function formatEpochs(epochs: readonly EpochSummary[]): string {
+function formatEpochs(epochs: readonly EpochSummary[], metric: string): string {
   const rows = epochs.map(({ epoch, loss, accuracy, validationAccuracy, seconds }) => [
     ...[
       String(epoch),
@@ -250,5 +298,5 @@ function formatEpochs(epochs: readonly EpochSummary[]): string {
       `${seconds.toFixed(1)} s`,
     ],
   ]);
-  return formatTable(["epoch", "loss", "accuracy", "validation", "time"], rows);
+  return formatTable(["epoch", "loss", metric, "validation", "time"], rows);
 }

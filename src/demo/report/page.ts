@@ -1,13 +1,21 @@
 import type { DemoPlan } from "../plan.js";
+import type { LineVisit } from "../line.js";
 import type { DemoHeadline, DemoResult } from "../result.js";
 import type { Picture, Visit, VisitRow } from "../visit.js";
 import { drawAccuracy, drawMark, drawTimes } from "./chart.js";
 import { dataUri, html, Html, kibibytes, milliseconds, percent, points, seconds } from "./html.js";
+import { formatLine } from "./line.js";
+import { OVERLAY_STYLE } from "./overlay.js";
 import { SERIES } from "./series.js";
 import { STYLE } from "./style.js";
 
 /** The report of a demo as one page that needs nothing else: no script, no font, no request. */
-export function formatReportPage(result: DemoResult, visits: readonly Visit[], plan: DemoPlan): string {
+export async function formatReportPage(
+  result: DemoResult,
+  visits: readonly Visit[],
+  plan: DemoPlan,
+  line: readonly LineVisit[] = [],
+): Promise<string> {
   const { headline } = result;
   const complete = visits.length === plan.visits.length;
   const page = html`<!doctype html>
@@ -18,7 +26,7 @@ export function formatReportPage(result: DemoResult, visits: readonly Visit[], p
         <title>limber demo: ${visits.length} visits, ${percent(headline.source)} → ${percent(headline.patched)}</title>
         <link rel="icon" href="data:," />
         <style>
-          ${new Html(STYLE)}
+          ${new Html(STYLE + OVERLAY_STYLE)}
         </style>
       </head>
       <body>
@@ -30,7 +38,8 @@ export function formatReportPage(result: DemoResult, visits: readonly Visit[], p
             second time.
             ${complete ? "" : `The run was stopped after ${visits.length} of ${plan.visits.length} visits.`}
           </p>
-          ${visits.length === 0 ? [] : [formatBody(result, visits, plan)]} ${formatOrigin(result)}
+          ${visits.length === 0 ? [] : [formatBody(result, visits, plan)]}
+          ${line.length === 0 ? [] : [await formatLine(line)]} ${formatOrigin(result)}
         </main>
       </body>
     </html>`;

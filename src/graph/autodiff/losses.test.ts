@@ -1,9 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { LossGraph as GraphOfLoss } from "../../../test/helpers/loss-graph.js";
 import { Random, type Tensor, tensorOf } from "../../base/index.js";
-import type { Graph } from "../ir/index.js";
-import { Emitter, type ReferenceTensor, toReference } from "../ops/index.js";
-import { evaluate } from "../reference/index.js";
-import { backward } from "./backward.js";
+import { type ReferenceTensor, toReference } from "../ops/index.js";
 import {
   crossEntropy,
   entropy,
@@ -26,44 +24,9 @@ const labels = tensorOf("int64", [N], [2, 0, 3]);
 const values = tensorOf("float32", [N, K], [0.1, 0.2, 0.3, 0.4, 1, 0, 0, 0, 0.25, 0.25, 0.25, 0.25]);
 const TARGETS = { none: undefined, labels, values };
 
-const refuse = (): never => {
-  throw new Error("a loss of the output alone asks for nothing else");
-};
-const BARE = {
-  ...{ unperturbed: undefined, parameters: [], value: refuse, carry: refuse, input: refuse, pass: refuse },
-  ...{ measure: refuse, onlyIf: refuse },
-};
-
-/** The loss alone, as a graph over its inputs, with its gradient by the output of the model. */
-class LossGraph {
-  private readonly graph: Graph;
-  private readonly names: { readonly loss: string; readonly gradient: string };
-
-  constructor(
-    loss: Loss,
-    private readonly targets: Tensor | undefined = TARGETS[loss.targets],
-    output: Tensor | ReferenceTensor = logits,
-  ) {
-    const emit = new Emitter(17, ["output", "targets"]);
-    const type = { dtype: "float32", dims: output.dims } as const;
-    const value = loss.build({
-      ...BARE,
-      emit,
-      output: emit.value("output", type),
-      targets: targets && emit.value("targets", targets),
-    });
-    const inputs = [{ name: "output", ...type }, ...(targets ? [{ ...targets, name: "targets" }] : [])];
-    const base: Graph = { name: "loss", inputs, outputs: [], nodes: [], initializers: new Map(), types: new Map() };
-    expect(value.dims).toEqual([]);
-    const gradient = backward(emit.appendTo(base), { loss: value.name, wrt: ["output"], emit }).get("output")!;
-    this.graph = emit.appendTo(base, [value, gradient]);
-    this.names = { loss: value.name, gradient: gradient.name };
-  }
-
-  at(output: Tensor | ReferenceTensor): { loss: number; gradient: Float64Array } {
-    const feeds = new Map([["output", output] as const, ...(this.targets ? [["targets", this.targets] as const] : [])]);
-    const found = evaluate(this.graph, feeds, { opset: 17 });
-    return { loss: found.get(this.names.loss)!.data[0]!, gradient: found.get(this.names.gradient)!.data };
+class LossGraph extends GraphOfLoss {
+  constructor(loss: Loss, targets?: Tensor, output: Tensor | ReferenceTensor = logits) {
+    super(loss, output, targets ?? TARGETS[loss.targets]);
   }
 }
 
@@ -78,15 +41,7 @@ const LOSSES: readonly (readonly [string, Loss])[] = [
 
 describe.each(LOSSES)("%s", (_, loss) => {
   test("has the gradient that central differences give", () => {
-    const graph = new LossGraph(loss);
-    const { gradient } = graph.at(logits);
-    const scale = gradient.reduce((max, g) => Math.max(max, Math.abs(g)), 0);
-    logits.data.forEach((_, i) => {
-      const lossAt = (t: number): number =>
-        graph.at({ ...logits, data: logits.data.map((v, j) => (i === j ? v + t : v)) }).loss;
-      const numeric = (lossAt(1e-5) - lossAt(-1e-5)) / 2e-5;
-      expect(Math.abs(gradient[i]! - numeric) / scale).toBeLessThan(1e-6);
-    });
+    expect(new LossGraph(loss).gradientError()).toBeLessThan(1e-6);
   });
 
   test("stays finite, with its gradient, for outputs that no exponential holds", () => {

@@ -11,6 +11,17 @@ export interface NetworkOptions {
   readonly seed?: number;
 }
 
+/** A network up to its head. */
+export interface Trunk {
+  readonly build: NetworkBuilder;
+  /** The last value in front of the head: a map, or tokens [N, T, C]. */
+  readonly end: Val;
+  /** The last map at each resolution, from fine to coarse. Shapes: [N, C, H, W]. */
+  maps(): readonly Val[];
+  /** Puts the head of a classifier on it. */
+  classify(): Model;
+}
+
 interface ConvOptions {
   readonly stride?: number;
   readonly groups?: number;
@@ -64,6 +75,19 @@ export class NetworkBuilder {
       strides: attr.ints([stride, stride]),
     };
     return this.emit.node("Conv", inputs, attributes, { name })[0];
+  }
+
+  /** A convolution of stride 1 that is written at several places with the same weights; `start` is what its bias is at first. */
+  sharedConv(name: string, inputs: number, outputs: number, kernel: number, start: number): (x: Val) => Val {
+    const weight = this.normal(
+      `${name}.weight`,
+      [outputs, inputs, kernel, kernel],
+      Math.sqrt(2 / (outputs * kernel ** 2)),
+    );
+    const parameters = [weight, this.fill(`${name}.bias`, outputs, start)];
+    const pads = Array<number>(4).fill(Math.floor(kernel / 2));
+    const attributes = { kernel_shape: attr.ints([kernel, kernel]), pads: attr.ints(pads) };
+    return (x) => this.emit.node("Conv", [x, ...parameters], attributes, { name })[0];
   }
 
   /** Transposed convolution whose windows meet without overlap: the image grows by `factor`. */

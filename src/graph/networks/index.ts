@@ -11,8 +11,17 @@ import { uNet } from "./unet.js";
 import { vgg11 } from "./vgg.js";
 import { viT } from "./vit.js";
 
-export type { NetworkOptions } from "./builder.js";
+export { NetworkBuilder, type NetworkOptions } from "./builder.js";
 export { buildProbe } from "./probe.js";
+export type { DetectionHead } from "./task-heads.js";
+export {
+  BACKBONE_KEY,
+  BACKBONES,
+  type BackboneName,
+  buildTaskNetwork,
+  type NetworkTask,
+  type TaskNetworkOptions,
+} from "./task-network.js";
 
 type Networks = Readonly<Record<string, (options: NetworkOptions) => Model>>;
 

@@ -1,6 +1,6 @@
 import { attr, type Model } from "../ir/index.js";
 import type { Val } from "../ops/index.js";
-import { NetworkBuilder, type NetworkOptions, scaleChannels } from "./builder.js";
+import { NetworkBuilder, type NetworkOptions, scaleChannels, type Trunk } from "./builder.js";
 
 type Activation = "relu" | "relu6" | "hardSwish";
 
@@ -49,38 +49,45 @@ class MobileBuilder extends NetworkBuilder {
 /** Expansion, channels, repeats, stride of the first, kernel. */
 type Stage = readonly [number, number, number, number, number];
 
-function residuals(name: string, stages: readonly Stage[], options: NetworkOptions): Model {
+/** Inverted residuals up to the last one; `stride` is that of the stem. The head begins with one more layer, of 1280 channels. */
+function residuals(name: string, stages: readonly Stage[], options: NetworkOptions, stride = 2): Trunk {
   const build = new MobileBuilder(name, options);
   const width = options.width ?? 1;
-  let x = build.layer("stem", build.input, scaleChannels(32, width), 3, "relu6", { stride: 2 });
+  let x = build.layer("stem", build.input, scaleChannels(32, width), 3, "relu6", { stride });
   let index = 0;
+  const maps: Val[] = [];
   for (const [expansion, channels, repeats, first, kernel] of stages) {
+    if (first > 1) maps.push(x);
     for (let i = 0; i < repeats; i++) {
       const [outputs, hidden, stride] = [scaleChannels(channels, width), x.dims[1]! * expansion, i === 0 ? first : 1];
       x = build.block(`blocks.${index++}`, x, { outputs, hidden, kernel, stride, activation: "relu6" });
     }
   }
-  return build.classify("classifier", build.layer("head", x, scaleChannels(1280, width), 1, "relu6"));
+  const head = (): Val => build.layer("head", x, scaleChannels(1280, width), 1, "relu6");
+  return { build, end: x, maps: () => [...maps, x], classify: () => build.classify("classifier", head()) };
 }
+
+/** The stages of MobileNetV2. */
+const MOBILENET_V2: readonly Stage[] = [
+  [1, 16, 1, 1, 3],
+  [6, 24, 2, 2, 3],
+  [6, 32, 3, 2, 3],
+  [6, 64, 4, 2, 3],
+  [6, 96, 3, 1, 3],
+  [6, 160, 3, 2, 3],
+  [6, 320, 1, 1, 3],
+];
 
 /**
  * MobileNetV2. Source: Sandler et al. 2018, arXiv:1801.04381, table 2.
  * Differs: no dropout; the last 1280 channels shrink with the width.
  */
 export const mobileNetV2 = (options: NetworkOptions): Model =>
-  residuals(
-    "mobilenetv2",
-    [
-      [1, 16, 1, 1, 3],
-      [6, 24, 2, 2, 3],
-      [6, 32, 3, 2, 3],
-      [6, 64, 4, 2, 3],
-      [6, 96, 3, 1, 3],
-      [6, 160, 3, 2, 3],
-      [6, 320, 1, 1, 3],
-    ],
-    options,
-  );
+  residuals("mobilenetv2", MOBILENET_V2, options).classify();
+
+/** MobileNetV2 up to its last residual. Small images keep their size in the stem. */
+export const mobileNetTrunk = (name: string, options: NetworkOptions): Trunk =>
+  residuals(name, MOBILENET_V2, options, options.imageSize > 64 ? 2 : 1);
 
 /**
  * EfficientNet-Lite0: B0 without squeeze-and-excitation, ReLU6 for SiLU.
@@ -99,7 +106,7 @@ export const efficientNetLite0 = (options: NetworkOptions): Model =>
       [6, 320, 1, 1, 3],
     ],
     options,
-  );
+  ).classify();
 
 /** Kernel, expanded channels, channels, squeeze-and-excitation, activation, stride: table 2 of the paper. */
 const SMALL = [

@@ -1,19 +1,20 @@
 import { attr, type Model } from "../ir/index.js";
 import type { Val } from "../ops/index.js";
-import { NetworkBuilder, type NetworkOptions, scaleChannels } from "./builder.js";
-
-const DEPTH = 12;
+import { NetworkBuilder, type NetworkOptions, scaleChannels, type Trunk } from "./builder.js";
 
 /** Patch sides of 4, 8 and 16 pixels keep the number of tokens near 64 for small images, and the paper's at 224 pixels. */
-const patchSide = (imageSize: number): number => (imageSize < 64 ? 4 : imageSize < 128 ? 8 : 16);
+export const patchSide = (imageSize: number): number => (imageSize < 64 ? 4 : imageSize < 128 ? 8 : 16);
 
 /**
  * ViT-Tiny: 12 blocks of 192 channels in three heads of 64; a width of 2 gives ViT-Small, of 4 ViT-Base.
  * Source: Dosovitskiy et al. 2021, arXiv:2010.11929; Touvron et al. 2021, arXiv:2012.12877 (Tiny).
  * Differs: the mean over the tokens in place of a class token, as Beyer et al. 2022, arXiv:2205.01580; no dropout.
  */
-export function viT(options: NetworkOptions): Model {
-  const build = new NetworkBuilder("vit", options);
+export const viT = (options: NetworkOptions): Model => viTTrunk("vit", 12, options).classify();
+
+/** The same up to its last normalization; `depth` is the number of blocks. */
+export function viTTrunk(name: string, depth: number, options: NetworkOptions): Trunk {
+  const build = new NetworkBuilder(name, options);
   const { emit } = build;
   const heads = Math.max(3, Math.round(3 * (options.width ?? 1)));
   const size = scaleChannels(64, (3 * (options.width ?? 1)) / heads);
@@ -40,10 +41,15 @@ export function viT(options: NetworkOptions): Model {
   const tokens = patches.dims[2]! * patches.dims[3]!;
   let x = emit.transpose(emit.reshape(patches, [0, channels, tokens]), [0, 2, 1]);
   x = build.add(x, build.normal("position", [1, tokens, channels], 0.02));
-  for (let i = 0; i < DEPTH; i++) {
+  for (let i = 0; i < depth; i++) {
     const path = `blocks.${i}`;
     x = build.add(x, attention(`${path}.attention`, build.layerNorm(`${path}.norm1`, x)));
     x = build.add(x, perceptron(`${path}.mlp`, build.layerNorm(`${path}.norm2`, x)));
   }
-  return build.classify("classifier", emit.reduceMean(build.layerNorm("norm", x), [1]));
+  const end = build.layerNorm("norm", x);
+  const map = (): Val => emit.reshape(emit.transpose(end, [0, 2, 1]), [0, channels, ...patches.dims.slice(2)]);
+  return {
+    ...{ build, end, maps: () => [map()] },
+    classify: () => build.classify("classifier", emit.reduceMean(end, [1])),
+  };
 }

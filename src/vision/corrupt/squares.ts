@@ -1,5 +1,6 @@
 import type { Random } from "../../base/index.js";
-import type { Field } from "./field.js";
+import type { Image } from "../image/types.js";
+import { type Field, toField, toImage } from "./field.js";
 import { corruption, each } from "./types.js";
 
 const PUBLISHED_SIDE = 350;
@@ -23,6 +24,10 @@ export function snowSquares(image: Field, level: number, random: Random): Field 
   }
   return { ...image, data };
 }
+
+/** The same on bytes. Returns a new image. */
+export const snowImage = (image: Image, level: number, random: Random): Image =>
+  toImage(snowSquares(toField(image), level, random));
 
 /** The square snow of PatchLine's predictor data, whose ten levels run from 1000 to 10000. */
 export const squareSnow = corruption<[level: number]>({

@@ -1,7 +1,14 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { LimberError, sizeOf, throwIfAborted, type FloatTensor, type StopSignal } from "../../base/index.js";
+import {
+  isLimberError,
+  LimberError,
+  sizeOf,
+  throwIfAborted,
+  type FloatTensor,
+  type StopSignal,
+} from "../../base/index.js";
 import type { Image, PixelData } from "../image/types.js";
-import { fitImage } from "../preprocess/fit.js";
+import { fitImage, fitTruth } from "../preprocess/fit.js";
 import { channelsOf, type Preprocessing } from "../preprocess/preprocessing.js";
 import { writePixels } from "../preprocess/write-pixels.js";
 import type { Truth } from "./truth.js";
@@ -13,6 +20,8 @@ export interface BatchOptions {
   /** The samples to read, in order. Default: all of the domain. */
   readonly indices?: ArrayLike<number> | undefined;
   readonly dtype?: "float32" | "float64" | undefined;
+  /** Reads boxes and masks too, where the domain has them; a sample whose label file is broken is skipped. Default false. */
+  readonly truth?: boolean | undefined;
   /** Writes every batch into the same memory: a batch is then valid only until the next one is asked for. */
   readonly reuse?: boolean | undefined;
   readonly signal?: StopSignal | undefined;
@@ -37,7 +46,7 @@ const DECODERS = 6;
 const VALUES_PER_TURN = 2_000_000;
 
 type Loaded =
-  | { readonly index: number; readonly image: Image<PixelData> }
+  | { readonly index: number; readonly image: Image<PixelData>; readonly truth: Truth }
   | { readonly index: number; readonly reason: string }
   | { readonly index: number; readonly defect: unknown };
 
@@ -64,8 +73,10 @@ export async function* batches(domain: Domain, options: BatchOptions): AsyncGene
     new (dtype === "float32" ? Float32Array : Float64Array)(batchSize * imageSize);
   const shared = reuse ? createBuffer() : undefined;
 
+  const withTruth = options.truth === true && domain.truth !== undefined;
   let buffer = shared ?? createBuffer();
   let members: number[] = [];
+  let truths: Truth[] = [];
   let skipped: Skipped[] = [];
   const finish = (): Batch => {
     const images: FloatTensor = {
@@ -76,10 +87,11 @@ export async function* batches(domain: Domain, options: BatchOptions): AsyncGene
     const batch = {
       images,
       labels: Int32Array.from(members, (index) => domain.label(index)),
+      ...(withTruth && { truths }),
       indices: Int32Array.from(members),
       skipped,
     };
-    [buffer, members, skipped] = [shared ?? createBuffer(), [], []];
+    [buffer, members, truths, skipped] = [shared ?? createBuffer(), [], [], []];
     return batch;
   };
 
@@ -96,6 +108,7 @@ export async function* batches(domain: Domain, options: BatchOptions): AsyncGene
     if (members.length === batchSize) yield finish();
     writePixels(loaded.image, preprocessing, buffer, members.length * imageSize);
     members.push(loaded.index);
+    truths.push(loaded.truth);
     written += imageSize;
     if (written >= VALUES_PER_TURN) {
       written = 0;
@@ -108,7 +121,7 @@ export async function* batches(domain: Domain, options: BatchOptions): AsyncGene
 
 /** Yields samples in order, with at most `DECODERS` being decoded and at most one batch waiting. */
 async function* loadAhead(domain: Domain, options: BatchOptions): AsyncGenerator<Loaded, void, undefined> {
-  const { indices, batchSize, preprocessing, signal } = options;
+  const { indices, batchSize, signal } = options;
   const total = indices?.length ?? domain.samples;
   const waiting: Promise<Loaded>[] = [];
   let next = 0;
@@ -118,7 +131,7 @@ async function* loadAhead(domain: Domain, options: BatchOptions): AsyncGenerator
     while (!stopped && !signal?.aborted && next < total && decoding < DECODERS && waiting.length < batchSize) {
       const position = next++;
       decoding++;
-      const loaded = load(domain, indices?.[position] ?? position, preprocessing);
+      const loaded = load(domain, indices?.[position] ?? position, options);
       waiting.push(loaded);
       void loaded.then(() => {
         decoding--;
@@ -134,7 +147,8 @@ async function* loadAhead(domain: Domain, options: BatchOptions): AsyncGenerator
 }
 
 /** Reads and sizes one sample; never rejects, since nobody may be waiting for it any more. */
-async function load(domain: Domain, index: number, preprocessing: Preprocessing): Promise<Loaded> {
+async function load(domain: Domain, index: number, options: BatchOptions): Promise<Loaded> {
+  const { preprocessing } = options;
   try {
     if (!Number.isInteger(index) || index < 0 || index >= domain.samples) {
       throw new LimberError(
@@ -145,8 +159,10 @@ async function load(domain: Domain, index: number, preprocessing: Preprocessing)
     const reading = await domain.read(index);
     if ("unreadable" in reading) return { index, reason: reading.unreadable };
     const fitted = await fitImage(reading.image, preprocessing);
-    return "unreadable" in fitted ? { index, reason: fitted.unreadable } : { index, image: fitted.image };
+    if ("unreadable" in fitted) return { index, reason: fitted.unreadable };
+    const truth = (options.truth && (await domain.truth?.(index))) || {};
+    return { index, image: fitted.image, truth: fitTruth(truth, reading.image, preprocessing) };
   } catch (defect) {
-    return { index, defect };
+    return isLimberError(defect, "data.invalid") ? { index, reason: defect.message } : { index, defect };
   }
 }

@@ -146,6 +146,7 @@ export function joinDomains(name: string, parts: readonly Domain[]): Domain {
     read: on((part, index) => part.read(index)),
     pathOf: on((part, index) => part.pathOf(index)),
     tags: on((part, index) => part.tags?.(index) ?? []),
+    ...(parts.some(({ truth }) => truth) && { truth: on(async (part, index) => (await part.truth?.(index)) ?? {}) }),
   };
 }
 
@@ -158,5 +159,6 @@ export function selectSamples(domain: Domain, indices: ArrayLike<number>): Domai
     read: (index) => domain.read(indices[index]!),
     pathOf: (index) => domain.pathOf(indices[index]!),
     tags: (index) => domain.tags?.(indices[index]!) ?? [],
+    ...(domain.truth && { truth: (index) => domain.truth!(indices[index]!) }),
   };
 }

@@ -1,8 +1,9 @@
 import { resolve } from "node:path";
 import { LimberError } from "../../base/index.js";
-import { readPlace } from "../files.js";
+import { readPlace, type Place } from "../files.js";
 import { DATASET_READERS } from "./readers/index.js";
-import { DATASET_LIMITS, type ReadDatasetOptions } from "./readers/reader.js";
+import { DATASET_LIMITS, type DatasetFormat, type DatasetReader, type ReadDatasetOptions } from "./readers/reader.js";
+import { splitByTag } from "./split-by-tag.js";
 import type { Dataset, Domain } from "./types.js";
 
 /**
@@ -11,9 +12,7 @@ import type { Dataset, Domain } from "./types.js";
  */
 export async function readDataset(path: string, options: ReadDatasetOptions = {}): Promise<Dataset> {
   const place = await readPlace(resolve(path));
-  const reader = DATASET_READERS.find((each) =>
-    options.format ? each.format === options.format : each.detects(place),
-  );
+  const reader = await findReader(place, options.format);
   if (reader === undefined) {
     const known = DATASET_READERS.map(({ reads }) => reads).join("; or ");
     throw new LimberError(
@@ -23,7 +22,8 @@ export async function readDataset(path: string, options: ReadDatasetOptions = {}
     );
   }
   const context = { ...options, limits: { ...DATASET_LIMITS, ...options.limits } };
-  const dataset = await reader.read(place, context);
+  const whole = await reader.read(place, context);
+  const dataset = options.domainsBy === undefined ? whole : splitByTag(whole, options.domainsBy);
   const { limits } = context;
   const samples = dataset.domains.reduce((sum, domain) => sum + domain.samples, 0);
   if (samples > limits.samples || dataset.domains.length > limits.domains) {
@@ -41,6 +41,13 @@ export async function readDataset(path: string, options: ReadDatasetOptions = {}
     );
   const domains = options.domains?.map((name) => domainOf(dataset, name)) ?? dataset.domains;
   return { ...dataset, domains };
+}
+
+async function findReader(place: Place, format: DatasetFormat | undefined): Promise<DatasetReader | undefined> {
+  for (const reader of DATASET_READERS) {
+    if (format ? reader.format === format : await reader.detects(place)) return reader;
+  }
+  return undefined;
 }
 
 /** The domain of that name. Throws: `config.invalid`, naming those that exist. */

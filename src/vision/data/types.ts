@@ -27,6 +27,8 @@ export interface Dataset {
   readonly name: string;
   /** Empty when nothing is labelled. */
   readonly classes: readonly string[];
+  /** Of masks, where they know other ones than the pictures: "background" first, say. */
+  readonly maskClasses?: readonly string[] | undefined;
   readonly domains: readonly Domain[];
 }
 

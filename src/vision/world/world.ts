@@ -1,4 +1,5 @@
 import { LimberError, Random } from "../../base/index.js";
+import type { Truth, TruthBox } from "../data/truth.js";
 import type { Dataset, Domain } from "../data/types.js";
 import { DIGIT_CLASSES, digitsByClass, loadDigits, SPLITS } from "./digits.js";
 import type { Split } from "./digits.js";
@@ -28,7 +29,10 @@ export interface World {
   readonly domains: readonly string[];
   /** Scene `index` of a split of a domain: the same for ever, in any order of asking. Digits never cross splits. */
   scene(domain: string, split: Split, index: number): Scene;
-  /** The first `count` scenes of a split of each domain, drawn when they are read. */
+  /**
+   * The first `count` scenes of a split of each domain, drawn when they are read. Their truth has a box for each object, its label
+   * a class, and the mask, where a class is one more: 0 is the ground.
+   */
   dataset(split: Split, count: number, domains?: readonly string[]): Dataset;
 }
 
@@ -69,6 +73,7 @@ export function createWorld(options: WorldOptions = {}): World {
       return {
         name: "world",
         classes,
+        maskClasses: ["background", ...classes],
         domains: wanted.map((name) => asDomain(name, split, count, open(name, split))),
       };
     },
@@ -88,7 +93,13 @@ function asDomain(name: string, split: Split, samples: number, open: OpenDomain)
     read: (index) => Promise.resolve({ image: open.draw(index).image }),
     pathOf: (index) => `world:${name}/${split}[${index}]`,
     tags: (index) => tagsOf(open.cast(index)),
+    truth: (index) => Promise.resolve(truthOf(open.draw(index))),
   };
+}
+
+function truthOf({ image: { width, height }, objects, mask }: Scene): Truth {
+  const boxes = objects.map(({ label, box: [x, y, w, h] }): TruthBox => ({ label, corners: [x, y, x + w, y + h] }));
+  return { boxes, mask: { width, height, data: mask } };
 }
 
 function checkOptions(seed: number, size: number, [least, most]: readonly [number, number]): void {

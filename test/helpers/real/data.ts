@@ -1,8 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { invariant } from "../../../src/base/index.js";
-import { decodeFile, type Domain, UNLABELLED } from "../../../src/vision/index.js";
-import type { Box } from "./detection.js";
+import { type Dataset, decodeFile, type Domain, readDataset, UNLABELLED } from "../../../src/vision/index.js";
 import type { LabelMap } from "./segmentation.js";
 
 /** Picture files as a domain, named after their folder. */
@@ -39,18 +38,9 @@ async function readLabels(path: string): Promise<LabelMap> {
   return { width, height, classes: Uint8Array.from({ length: width * height }, (_, i) => data[i * channels]!) };
 }
 
-/** Photos and the boxes in each, from text files of `class cx cy w h` in shares of the picture. */
-export function cocoPhotos(data: string): { readonly images: Domain; readonly boxes: readonly (readonly Box[])[] } {
-  const folder = join(data, "coco_mini/dev/val2017");
-  const stems = readdirSync(join(folder, "images")).sort().map(stemOf);
-  const boxes = stems.map((stem) =>
-    rowsOf(join(folder, "boxes_yolo", `${stem}.txt`), " ").map((row): Box => {
-      const [label, cx, cy, w, h] = row.map(Number) as [number, number, number, number, number];
-      return { label, left: cx - w / 2, top: cy - h / 2, right: cx + w / 2, bottom: cy + h / 2 };
-    }),
-  );
-  return { images: pictures(stems.map((stem) => join(folder, "images", `${stem}.jpg`))), boxes };
-}
+/** Photos with boxes from text files; classes by their numbers there. */
+export const cocoPhotos = (data: string): Promise<Dataset> =>
+  readDataset(join(data, "coco_mini/dev/val2017"), { classes: Array.from({ length: 80 }, (_, k) => String(k)) });
 
 const stemOf = (path: string): string => basename(path).replace(/\.\w+$/, "");
 const rowsOf = (path: string, separator: string): string[][] =>

@@ -1,10 +1,9 @@
-import { evaluate } from "../../../src/adapt/index.js";
+import { evaluate, evaluateTask } from "../../../src/adapt/index.js";
 import type { Model } from "../../../src/graph/index.js";
 import { type Batch, type Machine, Predictor } from "../../../src/run/node.js";
-import { batches, type Domain, parsePreprocessing } from "../../../src/vision/index.js";
+import { batches, detection, type Domain, parsePreprocessing, writeTaskRecord } from "../../../src/vision/index.js";
 import { camvid, cocoPhotos } from "./data.js";
-import { decodeFastestDet, meanAveragePrecision } from "./detection.js";
-import type { Classifier, Figure, RealModel, Segmenter } from "./models.js";
+import type { Classifier, Detector, Figure, RealModel, Segmenter } from "./models.js";
 import { Confusion, mostLikely, resizeLabels } from "./segmentation.js";
 
 /** What was found, beside what others found. Units: percent. */
@@ -22,15 +21,7 @@ export async function measure(real: RealModel, model: Model, machine: Machine, d
     for (const [domain, figure] of await real.domains(data)) found.push(await topOne(real, predictor, domain, figure));
   if (real.task === "segmentation")
     for (const light of ["day", "dusk"] as const) found.push(await meanIoU(real, predictor, data, light));
-  if (real.task === "detection") {
-    const { images, boxes } = cocoPhotos(data);
-    const preprocessing = parsePreprocessing(real.preprocessing);
-    const detections = [];
-    for await (const batch of batches(images, { batchSize: 16, preprocessing }))
-      detections.push(...decodeFastestDet((await predictor.predict(batch.images)).output));
-    const percent = 100 * meanAveragePrecision(boxes, detections);
-    found.push({ ...real.figure, found: percent, unit: "mAP50", images: images.samples });
-  }
+  if (real.task === "detection") found.push(await averagePrecision(real, predictor, model, data));
   await predictor.dispose();
   return found;
 }
@@ -39,6 +30,20 @@ async function topOne(real: Classifier, predictor: Predictor, domain: Domain, fi
   const preprocessing = parsePreprocessing(real.preprocessing);
   const { total, correct } = await evaluate(predictor, domain, { batchSize: 100, preprocessing });
   return { ...figure, found: (100 * correct) / total, unit: "top-1", images: total };
+}
+
+async function averagePrecision(
+  real: Detector,
+  predictor: Predictor,
+  model: Model,
+  data: string,
+): Promise<Measurement> {
+  const preprocessing = parsePreprocessing(real.preprocessing);
+  const { domains, classes } = await cocoPhotos(data);
+  const record = { task: "detection", classes, head: { kind: "fastestdet" } } as const;
+  const head = detection.open(writeTaskRecord(model, record), preprocessing);
+  const { value, samples } = await evaluateTask(predictor, head, domains[0]!, { batchSize: 16, preprocessing });
+  return { ...real.figure, found: 100 * value, unit: "mAP50", images: samples };
 }
 
 async function meanIoU(
@@ -72,7 +77,7 @@ export async function firstBatch(real: RealModel, data: string, noise: Batch): P
       ? (await real.domains(data))[0]![0]
       : real.task === "segmentation"
         ? day.images
-        : cocoPhotos(data).images;
+        : (await cocoPhotos(data)).domains[0]!;
   for await (const batch of batches(images, { batchSize, preprocessing })) {
     if (real.task === "detection") return { images: batch.images };
     const labels: number[] = [];

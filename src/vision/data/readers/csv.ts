@@ -93,7 +93,8 @@ export const csvReader: DatasetReader = {
   },
 };
 
-function isInside(folder: string, path: string): boolean {
+/** Whether a path stays in a folder. */
+export function isInside(folder: string, path: string): boolean {
   const way = relative(resolve(folder), path);
   return way !== "" && way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way);
 }

@@ -3,7 +3,8 @@ import { IMAGE_LIMITS, type ImageLimits } from "../../image/decode.js";
 import type { Place } from "../../files.js";
 import type { Dataset } from "../types.js";
 
-export type DatasetFormat = "csv" | "npz" | "npy" | "idx" | "records" | "folders" | "pictures";
+export type DatasetFormat =
+  "csv" | "coco" | "voc" | "yolo" | "masks" | "npz" | "npy" | "idx" | "records" | "folders" | "pictures";
 
 /** How much a data set may hold. Beyond it, `limit.exceeded` names the limit. */
 export interface DatasetLimits {
@@ -30,13 +31,15 @@ export interface ReadDatasetOptions extends Pick<LongCall, "signal"> {
   readonly classes?: readonly string[] | undefined;
   /** The domains to keep, in this order. Default: all. */
   readonly domains?: readonly string[] | undefined;
+  /** Makes a domain of each value of this tag, as `light` has `day` and `dusk`. */
+  readonly domainsBy?: string | undefined;
   /** Folders only: whether folders of the first level are classes or domains. Default: by the depth of the images. */
   readonly layout?: "class" | "domain" | undefined;
   /** Records only: candidate sizes of one image, such as `3x32x32` (planes x height x width). Default: CIFAR's. */
   readonly record?: readonly string[] | undefined;
   /** CIFAR-10-C only: take one fifth of each file, or each of the five as a domain `name/severity`. */
   readonly severity?: 1 | 2 | 3 | 4 | 5 | "each" | undefined;
-  /** CSV only: accept paths outside of the manifest's folder. */
+  /** CSV and COCO only: accept paths outside of the folder that they are relative to. */
   readonly allowOutside?: boolean | undefined;
   readonly limits?: Partial<DatasetLimits> | undefined;
 }
@@ -51,6 +54,7 @@ export interface DatasetReader {
   readonly format: DatasetFormat;
   /** What it reads, for messages. */
   readonly reads: string;
-  detects(place: Place): boolean;
+  /** Opens no file. */
+  detects(place: Place): boolean | Promise<boolean>;
   read(place: Place, context: ReaderContext): Promise<Dataset>;
 }

@@ -1,0 +1,135 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { LimberError, Random } from "../../base/index.js";
+import type { Model } from "../../graph/index.js";
+import type { Drift } from "../../patch/index.js";
+import { readModelFile } from "../../run/node.js";
+import {
+  corruptDomain,
+  type CorruptionName,
+  createWorld,
+  type Dataset,
+  type Domain,
+  domainOf,
+  parsePreprocessing,
+  type Preprocessing,
+  preprocessingFromMetadata,
+  selectSamples,
+  type Severity,
+  type TaskName,
+  taskOf,
+  type WorldSize,
+} from "../../vision/index.js";
+
+/** A model that takes part, and how to feed it. */
+export interface SceneModel {
+  readonly name: string;
+  readonly model: Model;
+  readonly preprocessing: Preprocessing;
+  readonly task: TaskName;
+  readonly metric: string;
+}
+
+/** Models that run beside each other on one stream of drifts. */
+export interface Scene {
+  readonly dataset: string;
+  readonly backbone: string;
+  readonly models: readonly SceneModel[];
+  /** What the models know. */
+  readonly source: Domain;
+  /** A domain to train on, and one to measure on that shares no picture with it. */
+  readonly drifts: readonly { readonly name: string; readonly lessons: Domain; readonly test: Domain }[];
+}
+
+/** Samples of one drift for a seed. */
+export function drawDrift(
+  { name, lessons }: Scene["drifts"][number],
+  { seed, position, pool, held }: { seed: number; position: number; pool: number; held: number },
+): Drift {
+  const all = Array.from({ length: lessons.samples }, (_, i) => i);
+  const drawn = new Random(seed).fork(`drift ${position} ${name}`).shuffled(all);
+  const share = Math.min(1, lessons.samples / (pool + held)); // fewer where there are fewer
+  const [own, other] = [Math.floor(pool * share), Math.floor(held * share)];
+  return { domain: lessons, pool: drawn.slice(0, own), held: drawn.slice(own, own + other) };
+}
+
+/** What the embedded world goes through, the first twice. */
+const WORLD_DRIFTS = ["fog", "night", "square-snow", "fog"];
+const WORLD_LESSONS = 1000;
+
+/** The embedded world seen by the models `<backbone>-<task>.onnx` of a folder, a scene for each backbone. Throws: `io.not-found`, `config.invalid`. */
+export async function openWorldScenes(
+  folder: string,
+  { backbones, drifts = WORLD_DRIFTS, testImages }: SceneOptions,
+): Promise<Scene[]> {
+  const files = (await readdir(folder).catch(() => [])).filter((file) => /^[^-]+-[^-]+\.onnx$/.test(file)).sort();
+  const found = [...new Set(files.map((file) => file.split("-")[0]!))];
+  const missing = backbones?.find((name) => !found.includes(name));
+  if (found.length === 0 || missing !== undefined) {
+    const message = `models in "${folder}": ${missing ?? "backbone"}-<task>.onnx, got ${files.join(", ") || "none"}; models/README.md says how they are trained`;
+    throw new LimberError("config.invalid", message, { folder });
+  }
+  const scenes: Scene[] = [];
+  for (const backbone of backbones ?? found) {
+    const models: SceneModel[] = [];
+    for (const file of files.filter((each) => each.startsWith(`${backbone}-`)))
+      models.push(openSceneModel(await readModelFile(join(folder, file))));
+    const size = Math.max(...models.map(({ preprocessing }) => preprocessing.width)) as WorldSize;
+    const world = createWorld({ size });
+    const [lessons, tests] = [world.dataset("validation", WORLD_LESSONS), world.dataset("test", testImages)];
+    scenes.push({
+      ...{ dataset: "world", backbone, models, source: domainOf(lessons, "day") },
+      drifts: drifts.map((name) => ({ name, lessons: domainOf(lessons, name), test: domainOf(tests, name) })),
+    });
+  }
+  return scenes;
+}
+
+export interface SceneOptions {
+  readonly backbones?: readonly string[] | undefined;
+  readonly drifts?: readonly string[] | undefined;
+  readonly testImages: number;
+}
+
+/** A model whose metadata say how it is fed. Throws: `config.invalid`. */
+function openSceneModel(model: Model): SceneModel {
+  const preprocessing = parsePreprocessing(preprocessingFromMetadata(model.metadata), "model");
+  const { name, metric } = taskOf(model);
+  return { name, model, preprocessing, task: name, metric };
+}
+
+export interface DataSceneOptions {
+  readonly name: string;
+  readonly models: readonly Omit<SceneModel, "task" | "metric" | "name">[];
+  readonly source?: string | undefined;
+  readonly drifts?: readonly string[] | undefined;
+  readonly corruptions?: readonly CorruptionName[] | undefined;
+  readonly severity?: Severity | undefined;
+  /** At most so many, and at most half of a domain. */
+  readonly testImages: number;
+  readonly seed?: number | undefined;
+}
+
+/** A data set of the user's, the drifts its other domains, or corruptions of these. Of each domain a part is kept for measuring. Throws: `config.invalid`. */
+export function openDataScene(dataset: Dataset, options: DataSceneOptions): Scene {
+  const { name, models, corruptions, severity, testImages, seed = 0 } = options;
+  const source = options.source === undefined ? dataset.domains[0]! : domainOf(dataset, options.source);
+  const others = dataset.domains.filter((domain) => domain !== source);
+  const named = options.drifts?.map((each) => domainOf(dataset, each)) ?? (others.length > 0 ? others : [source]);
+  const domains = corruptions
+    ? named.flatMap((domain) => corruptions.map((each) => corruptDomain(domain, each, { severity, seed })))
+    : named;
+  const drifts = domains.map((domain) => {
+    const order = new Random(seed).fork(domain.name).shuffled(Array.from({ length: domain.samples }, (_, i) => i));
+    const tested = Math.min(testImages, Math.floor(domain.samples / 2));
+    const [test, lessons] = [order.slice(0, tested), order.slice(tested)].map((indices) =>
+      selectSamples(domain, indices),
+    );
+    return { name: domain.name, lessons: lessons!, test: test! };
+  });
+  const opened = models.map(({ model, preprocessing }): SceneModel => {
+    const task = taskOf(model);
+    return { name: task.name, model, preprocessing, task: task.name, metric: task.metric };
+  });
+  return { dataset: name, backbone: "model", models: opened, source, drifts };
+}

@@ -1,0 +1,146 @@
+import {
+  benchPatch,
+  drawPatchReport,
+  flattenPatch,
+  openDataScene,
+  openRowFile,
+  openWorldScenes,
+  PATCH_CONTESTANT_NAMES,
+  PATCH_CONTESTANTS,
+  type PatchReport,
+  patchRow,
+  type Scene,
+} from "../bench/index.js";
+import { LimberError } from "../base/index.js";
+import { WORLD_LINE_PATH } from "../demo/index.js";
+import { writeFileAtomic } from "../run/node.js";
+import { readDataset } from "../vision/index.js";
+import { SEVERITIES } from "../vision/corrupt/index.js";
+import { EXIT, type FlagValues, type Outcome, type Surroundings } from "./command.js";
+import { expandCorruptions } from "./corruptions.js";
+import { formatCsv, formatShare, formatTable } from "./format.js";
+import { openImageModel, PREPROCESSING_FLAGS } from "./model.js";
+
+const BATCH_SIZE = 16;
+
+/** Flags of `limber bench patch` beside those that it shares with other benchmarks. */
+export const PATCH_BENCH_FLAGS = {
+  models: { kind: "list", value: "file", help: "patch: models of a data set that run beside each other" },
+  lines: {
+    kind: "text",
+    value: "folder",
+    help: "patch: where the models of the world lie, <backbone>-<task>.onnx; default: those that come with Limber",
+  },
+  backbones: { kind: "list", help: "patch: only these of them" },
+  contestants: { kind: "list", help: `patch: ${PATCH_CONTESTANT_NAMES.join(", ")}; default all` },
+  patches: { kind: "number", minimum: 1, default: 3, help: "patch: patches of a model at first" },
+  pool: { kind: "number", minimum: BATCH_SIZE, default: 192, help: "patch: labelled images of a drift that may train" },
+  held: { kind: "number", minimum: 1, default: 96, help: "patch: labelled images that tell when to stop" },
+  epochs: { kind: "number", minimum: 1, default: 10, help: "patch: most passes over them" },
+} as const;
+
+type PatchBenchFlags = FlagValues<typeof PATCH_BENCH_FLAGS & typeof PREPROCESSING_FLAGS> & {
+  readonly world: string;
+  readonly source: string | undefined;
+  readonly drifts: readonly string[] | undefined;
+  readonly corrupt: readonly string[] | undefined;
+  readonly severity: string;
+  readonly record: readonly string[] | undefined;
+  readonly seeds: number;
+  readonly images: number;
+  readonly rows: string | undefined;
+  readonly csv: string | undefined;
+  readonly chart: string | undefined;
+};
+
+/** `bench patch`: PatchLine beside other ways to fine-tune, on models that follow drifts. */
+export async function runPatchBench(flags: PatchBenchFlags, context: Surroundings): Promise<Outcome> {
+  const { threads, provider, signal, onProgress } = context;
+  const { seeds, images, pool, held, epochs, patches } = flags;
+  const kept = flags.rows === undefined ? undefined : openRowFile(flags.rows, patchRow);
+  const report = await benchPatch({
+    ...{ scenes: await openScenes(flags, context), contestants: contestantsOf(flags.contestants) },
+    ...{ seeds, testImages: images, pool, held, epochs, batchSize: BATCH_SIZE, threads, provider, signal, onProgress },
+    count: () => Promise.resolve(patches),
+    known: kept?.rows,
+    onRow: (row) => kept?.append(row),
+  });
+  const command = commandLine(flags, threads);
+  const files = [
+    [flags.csv, () => formatCsv(report.rows.map(flattenPatch))],
+    [flags.chart, () => drawPatchReport(report, command)],
+  ] as const;
+  for (const [path, write] of files) if (path !== undefined) await writeFileAtomic(path, write());
+  return {
+    json: { ...report, command },
+    text: describePatch(report),
+    exitCode: report.complete ? EXIT.ok : EXIT.interrupted,
+  };
+}
+
+async function openScenes(flags: PatchBenchFlags, context: Surroundings): Promise<readonly Scene[]> {
+  const { world, models, source, drifts, corrupt, severity, record, images: testImages, backbones } = flags;
+  if (world === "digits") return openWorldScenes(flags.lines ?? WORLD_LINE_PATH, { backbones, drifts, testImages });
+  if (!models) {
+    const message = `world "${world}": the models that see it, got none; give --models`;
+    throw new LimberError("config.invalid", message);
+  }
+  const opened = [];
+  for (const path of models)
+    opened.push(await openImageModel(path, { ...flags, externalData: false, batch: BATCH_SIZE }, context));
+  const dataset = await readDataset(world, { record, signal: context.signal });
+  const scene = openDataScene(dataset, {
+    ...{ name: dataset.name, models: opened, source, drifts, testImages },
+    corruptions: corrupt && expandCorruptions(corrupt),
+    severity: SEVERITIES.find((level) => String(level) === severity),
+  });
+  return [scene];
+}
+
+/** Throws: `config.invalid`. */
+function contestantsOf(names: readonly string[] | undefined): typeof PATCH_CONTESTANTS {
+  if (!names) return PATCH_CONTESTANTS;
+  const unknown = names.find((name) => !PATCH_CONTESTANT_NAMES.includes(name));
+  if (unknown === undefined) return PATCH_CONTESTANTS.filter(({ name }) => names.includes(name));
+  const message = `contestants: of ${PATCH_CONTESTANT_NAMES.join(", ")}, got "${unknown}"`;
+  throw new LimberError("config.invalid", message);
+}
+
+const REPEATED = [
+  ...["world", "models", "lines", "backbones", "record", "source", "drifts", "corrupt"],
+  ...["seeds", "images", "pool", "held", "epochs", "patches", "contestants"],
+] as (keyof PatchBenchFlags)[];
+
+/** The command line that repeats the measurement. */
+function commandLine(flags: PatchBenchFlags, threads: number | undefined): string {
+  const given = [...REPEATED.map((key) => [key, flags[key]] as const), ["threads", threads] as const];
+  const texts = given.flatMap(([key, value]) =>
+    value === undefined ? [] : [`--${key} ${typeof value === "object" ? value.join(",") : String(value)}`],
+  );
+  return ["limber bench patch", ...texts].join(" ");
+}
+
+/** Everyone in each cell, then the headline. */
+function describePatch({ headline, complete }: PatchReport): string {
+  const reduction = (value: number | null): string => (value === null ? "-" : formatShare(value));
+  const points = (value: number | null): string =>
+    value === null ? "-" : `${value >= 0 ? "+" : ""}${value.toFixed(2)}`;
+  const rows = headline.cells.flatMap(({ dataset, backbone, task, sourceScore, contestants }) =>
+    contestants.map(({ contestant, score, macs, seconds }) => [
+      ...[`${dataset} ${backbone} ${task}`, contestant, formatShare(sourceScore), formatShare(score)],
+      ...[`${(macs / 1e9).toFixed(2)} G`, `${seconds.toFixed(2)} s`],
+    ]),
+  );
+  const { byTechnique } = headline;
+  return [
+    formatTable(["cell", "contestant", "source", "score", "MACs a drift", "time a drift"], rows),
+    "",
+    ...headline.cells.map(
+      ({ dataset, backbone, task, bestBaseline, costReduction, accuracyVsFullPoints }) =>
+        `${dataset} ${backbone} ${task}: ${reduction(costReduction)} less work than ${bestBaseline ?? "-"}, ${points(accuracyVsFullPoints)} points beside full fine-tuning`,
+    ),
+    `mean: ${reduction(headline.costReduction)} less work (paper: 55 %), ${points(headline.accuracyVsFullPoints)} points beside full fine-tuning`,
+    `each technique alone, beside all patches from nothing: patches ${reduction(byTechnique.patches)}, warm starts ${reduction(byTechnique.warm)}, selection ${reduction(byTechnique.selection)} less`,
+    ...(complete ? [] : ["", "stopped before the end: these rows are finished"]),
+  ].join("\n");
+}

@@ -1,0 +1,33 @@
+import { costOf, inferShapes, type Model } from "../graph/index.js";
+import { channelsOf, type Preprocessing } from "../vision/index.js";
+import type { Course } from "./fine-tune.js";
+import type { Ledger } from "./ledger.js";
+import type { Member } from "./member.js";
+import { stepCost } from "./step-cost.js";
+
+/** Books what a course has cost, as if no frozen layer had been cached. */
+export function bookCourse(
+  ledger: Ledger | undefined,
+  { name, preprocessing }: Pick<Member, "name" | "preprocessing">,
+  model: Model,
+  parameters: readonly string[],
+  { trained, measured, trainMs, measureMs }: Course,
+): void {
+  const cost = stepCost(bindImage(model, preprocessing), { parameters });
+  ledger?.addSteps(name, cost, { images: trained, seconds: trainMs / 1000 });
+  const macs = measured * cost.forward;
+  ledger?.add({ model: name, technique: "evaluation", macs, seconds: measureMs / 1000, count: measured });
+}
+
+/** The model for one image of its size. */
+function bindImage(model: Model, preprocessing: Preprocessing): Model {
+  const { height, width, layout } = preprocessing;
+  const channels = channelsOf(preprocessing);
+  const dims = layout === "NCHW" ? [1, channels, height, width] : [1, height, width, channels];
+  const input = model.graph.inputs.find(({ name }) => !model.graph.initializers.has(name))!.name;
+  return inferShapes(model, { inputDims: { [input]: dims } });
+}
+
+/** Multiply-accumulates of a prediction. */
+export const forwardMacs = (model: Model, preprocessing: Preprocessing): number =>
+  costOf(bindImage(model, preprocessing)).macs;

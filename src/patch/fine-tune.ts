@@ -1,0 +1,144 @@
+import { invariant, LimberError, type LongCall, Random, throwIfAborted } from "../base/index.js";
+import { adam, type Model, type Optimizer, type Statistics } from "../graph/index.js";
+import { type Machine, type RunTensor, type SessionOptions, Trainer } from "../run/node.js";
+import { type Batch, batches, type Domain, type Preprocessing, type Score, type TaskHead } from "../vision/index.js";
+import { findStop, STOP_RULE, type StopRule } from "./budget.js";
+
+export interface FineTuneOptions extends LongCall, SessionOptions {
+  readonly machine: Machine;
+  readonly head: TaskHead<unknown>;
+  readonly preprocessing: Preprocessing;
+  /** Initializers that train; none: the model is only measured. */
+  readonly parameters: readonly string[];
+  /** Factors on the learning rate, by initializer. */
+  readonly scale?: ReadonlyMap<string, number> | undefined;
+  readonly optimizer?: Optimizer | undefined;
+  readonly learningRate: number;
+  readonly statistics?: Statistics | undefined;
+  readonly batchSize: number;
+  readonly epochs: number;
+  /** Samples that train. */
+  readonly indices: readonly number[];
+  /** Samples that tell after each epoch how good the model is. */
+  readonly held: readonly number[];
+  readonly stop?: StopRule | undefined;
+  /** What the loss compares with; default: the truth of the domain. */
+  readonly targetsOf?: ((batch: Batch) => Promise<RunTensor> | RunTensor) | undefined;
+  readonly cacheBytes?: number | undefined;
+  readonly seed?: number | undefined;
+}
+
+export type StopReason = "epochs" | "plateau" | "target";
+
+/** How a course went. The best model is kept, not the last. */
+export interface Course {
+  readonly model: Model;
+  /** On the held samples: before the first epoch, and after each. */
+  readonly scores: readonly Score[];
+  readonly best: number;
+  readonly losses: readonly number[];
+  readonly reason: StopReason;
+  readonly steps: number;
+  readonly refused: number;
+  /** Images that went through a step, and of these the ones whose frozen part was known. */
+  readonly trained: number;
+  readonly cached: number;
+  /** Images that only went forward, to be measured. */
+  readonly measured: number;
+  readonly trainMs: number;
+  readonly measureMs: number;
+}
+
+/**
+ * Trains some parameters of a model on labelled samples of a domain, epoch by epoch, until it stops getting better.
+ *
+ * Every sample is seen once per epoch; the last batch is filled up from the start of the order. A step that is not finite is refused.
+ * Throws: `aborted`, `config.invalid`, `data.invalid`, `run.failed`.
+ */
+export async function fineTune(source: Model, domain: Domain, options: FineTuneOptions): Promise<Course> {
+  const { head, indices, held, batchSize, stop = STOP_RULE, signal, onProgress } = options;
+  if (indices.length === 0 || held.length === 0) {
+    const message = `domain "${domain.name}": samples to train on and samples to measure on, got ${indices.length} and ${held.length}; label more`;
+    throw new LimberError("config.invalid", message, { domain: domain.name });
+  }
+  const { machine, threads, optimization, cacheBytes } = options;
+  const train = {
+    loss: head.loss,
+    optimizer: options.optimizer ?? adam(),
+    parameters: options.parameters,
+    ...(options.scale && { scale: options.scale }),
+  };
+  await using trainer = Trainer.create(source, {
+    ...{ machine, threads, optimization, cacheBytes },
+    statistics: options.statistics ?? "fixed",
+    ...(options.parameters.length > 0 && { train }),
+  });
+  const random = new Random(options.seed ?? 0).fork(`fine-tune ${domain.name}`);
+  const reading = { preprocessing: options.preprocessing, batchSize, truth: true, signal };
+  const targetsOf = options.targetsOf ?? ((batch: Batch) => head.encode(batch));
+  const counts = { steps: 0, refused: 0, trained: 0, measured: 0, trainMs: 0, measureMs: 0 };
+
+  const measure = async (): Promise<Score> => {
+    const began = performance.now();
+    const meter = head.createMeter();
+    for await (const batch of batches(domain, { ...reading, indices: held })) {
+      if (batch.labels.length === 0) continue;
+      const { prediction } = await trainer.predict(batch.images, { statistics: "stored" });
+      meter.add(prediction, batch);
+      counts.measured += batch.labels.length;
+    }
+    counts.measureMs += performance.now() - began;
+    return meter.read();
+  };
+
+  const trainOnce = async (epoch: number): Promise<number> => {
+    const began = performance.now();
+    const order = fill(random.fork(epoch).shuffled([...indices]), batchSize);
+    let [sum, accepted] = [0, 0];
+    for await (const batch of batches(domain, { ...reading, indices: order })) {
+      throwIfAborted(signal);
+      if (batch.labels.length < batchSize) continue; // broken samples: no step is compiled for the rest
+      const report = await trainer.step(
+        { images: batch.images, targets: await targetsOf(batch), samples: Array.from(batch.indices) },
+        { learningRate: options.learningRate, statisticsMomentum: 0.1 },
+      );
+      counts.steps++;
+      counts.trained += batchSize;
+      if (report.accepted) [sum, accepted] = [sum + report.loss!, accepted + 1];
+      else counts.refused++;
+    }
+    counts.trainMs += performance.now() - began;
+    return sum / accepted;
+  };
+
+  let kept = source;
+  const scores = [await measure()];
+  const losses: number[] = [];
+  let best = 0;
+  const findReason = (): StopReason | undefined =>
+    findStop(
+      scores.map(({ value }) => value),
+      stop,
+    );
+  const epochs = options.parameters.length > 0 ? options.epochs : 0;
+  while (!findReason() && losses.length < epochs) {
+    losses.push(await trainOnce(losses.length));
+    const score = await measure();
+    if (score.value > scores[best]!.value) {
+      kept = await trainer.exportModel();
+      best = scores.length;
+    }
+    scores.push(score);
+    const note = `${domain.name}, loss ${losses.at(-1)!.toFixed(3)}, ${(100 * score.value).toFixed(1)} %`;
+    onProgress?.({ stage: "fine-tune", done: losses.length, total: options.epochs, note });
+  }
+  invariant(scores.length === losses.length + 1, "a score before the first epoch, and one after each");
+  const reason = findReason() ?? "epochs";
+  return { model: kept, scores, best, losses, reason, cached: trainer.cache.hits, ...counts };
+}
+
+/** As many as a whole number of batches, the first ones twice where that takes more. */
+function fill(order: readonly number[], batchSize: number): number[] {
+  const wanted = Math.ceil(order.length / batchSize) * batchSize;
+  return Array.from({ length: wanted }, (_, i) => order[i % order.length]!);
+}

@@ -1,0 +1,56 @@
+import { LimberError } from "../../base/index.js";
+import type { RunTensor } from "../../run/node.js";
+
+export interface CountDecision {
+  /** Patches, from 1. */
+  readonly count: number;
+  /** Mean probability of each number of patches. */
+  readonly probabilities: readonly number[];
+  /** Whether a larger number took the place of a likelier one within the margin. */
+  readonly raised: boolean;
+  /** Images whose prediction was not finite; they have no say. */
+  readonly broken: number;
+}
+
+/** Softmax of each row. Shapes: [N, K] → N rows of K. */
+export function countProbabilities({ dims, data }: RunTensor): number[][] {
+  const width = data.length / dims[0]!;
+  return Array.from({ length: dims[0]! }, (_, row) => {
+    const logits = Array.from({ length: width }, (_, k) => Number(data[row * width + k]));
+    const most = Math.max(...logits);
+    const powers = logits.map((value) => Math.exp(value - most));
+    const sum = powers.reduce((a, b) => a + b, 0);
+    return powers.map((power) => power / sum);
+  });
+}
+
+/**
+ * How many patches a batch of drifted images takes: the likeliest number by the mean over the images, or the largest within `margin` of
+ * it. A patch too many costs time, one too few accuracy. Source: PatchLine decides image by image, by the likeliest alone.
+ * Throws: `data.invalid` where no image has a finite prediction.
+ */
+export function predictCount(
+  rows: readonly (readonly number[])[],
+  { margin = 0.1 }: { readonly margin?: number | undefined } = {},
+): CountDecision {
+  const finite = rows.filter((row) => row.every(Number.isFinite));
+  if (finite.length === 0) {
+    const message = `number of patches: images with finite predictions, got none of ${rows.length}; check the images`;
+    throw new LimberError("data.invalid", message);
+  }
+  const probabilities = finite[0]!.map((_, k) => finite.reduce((sum, row) => sum + row[k]!, 0) / finite.length);
+  const most = Math.max(...probabilities);
+  const last = probabilities.findLastIndex((value) => value === most || most - value < margin);
+  const raised = probabilities[last] !== most;
+  return { count: last + 1, probabilities, raised, broken: rows.length - finite.length };
+}
+
+/**
+ * The number of patches that a drift takes: the smallest whose score is within `slack` of the best. Scores are those of 1, 2, … patches.
+ * Where none is a number it takes all.
+ */
+export function labelByMinimalCount(scores: readonly number[], slack = 0.01): number {
+  const best = Math.max(...scores.filter(Number.isFinite));
+  const enough = scores.findIndex((score) => score >= best - slack - 1e-12);
+  return enough < 0 ? scores.length : enough + 1;
+}

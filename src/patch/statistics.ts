@@ -1,0 +1,38 @@
+import { type LongCall, throwIfAborted } from "../base/index.js";
+import { type Model, statisticsOf } from "../graph/index.js";
+import { type Machine, type SessionOptions, Trainer } from "../run/node.js";
+import { batches, type Domain, type Preprocessing } from "../vision/index.js";
+
+export interface RefreshOptions extends LongCall, SessionOptions {
+  readonly machine: Machine;
+  readonly preprocessing: Preprocessing;
+  readonly batchSize: number;
+  readonly indices: readonly number[];
+}
+
+/**
+ * The model with the statistics of its normalization layers measured anew on pictures of a domain, the mean over full batches. It takes
+ * forward passes only, and no labels. A model without such layers stays as it is.
+ * Source: Schneider et al. 2020, arXiv:2006.16971.
+ */
+export async function refreshStatistics(
+  model: Model,
+  domain: Domain,
+  options: RefreshOptions,
+): Promise<{ readonly model: Model; readonly images: number; readonly ms: number }> {
+  if (statisticsOf(model).length === 0) return { model, images: 0, ms: 0 };
+  const { machine, threads, optimization, preprocessing, batchSize, indices, signal } = options;
+  const began = performance.now();
+  await using trainer = Trainer.create(model, {
+    ...{ machine, threads, optimization },
+    statistics: { sourceWeight: 0, variance: "unbiased" },
+  });
+  let seen = 0;
+  for await (const { images, labels } of batches(domain, { preprocessing, batchSize, indices })) {
+    throwIfAborted(signal);
+    if (labels.length === batchSize || (seen === 0 && labels.length > 1))
+      await trainer.step({ images }, { statisticsMomentum: 1 / ++seen });
+  }
+  const refreshed = seen === 0 ? model : await trainer.exportModel();
+  return { model: refreshed, images: seen * batchSize, ms: performance.now() - began };
+}
