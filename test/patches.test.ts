@@ -85,7 +85,7 @@ async function descend(model: Model, before: RunTensor, parameters: readonly str
   const fall = loss! - (await step(0)).loss!;
   expect(fall / FALL).toBeGreaterThan(0.8);
   expect(fall / FALL).toBeLessThan(1.2);
-  return trainer.exportModel();
+  return await trainer.exportModel();
 }
 
 describe.each(NAMES.flatMap((backbone) => TASKS.map((task) => [backbone, task] as const)))(

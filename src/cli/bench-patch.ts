@@ -19,7 +19,7 @@ import { SEVERITIES } from "../vision/corrupt/index.js";
 import { EXIT, type FlagValues, type Outcome, type Surroundings } from "./command.js";
 import { expandCorruptions } from "./corruptions.js";
 import { formatCsv, formatShare, formatTable } from "./format.js";
-import { openImageModel, PREPROCESSING_FLAGS } from "./model.js";
+import { openImageModel, type PreprocessingFlags } from "./model.js";
 
 const BATCH_SIZE = 16;
 
@@ -31,6 +31,11 @@ export const PATCH_BENCH_FLAGS = {
     value: "folder",
     help: "patch: where the models of the world lie, <backbone>-<task>.onnx; default: those that come with Limber",
   },
+  domainsBy: {
+    kind: "text",
+    value: "tag",
+    help: "patch: a tag of the pictures of a data set whose values are its domains",
+  },
   backbones: { kind: "list", help: "patch: only these of them" },
   contestants: { kind: "list", help: `patch: ${PATCH_CONTESTANT_NAMES.join(", ")}; default all` },
   patches: { kind: "number", minimum: 1, default: 3, help: "patch: patches of a model at first" },
@@ -39,19 +44,20 @@ export const PATCH_BENCH_FLAGS = {
   epochs: { kind: "number", minimum: 1, default: 10, help: "patch: most passes over them" },
 } as const;
 
-type PatchBenchFlags = FlagValues<typeof PATCH_BENCH_FLAGS & typeof PREPROCESSING_FLAGS> & {
-  readonly world: string;
-  readonly source: string | undefined;
-  readonly drifts: readonly string[] | undefined;
-  readonly corrupt: readonly string[] | undefined;
-  readonly severity: string;
-  readonly record: readonly string[] | undefined;
-  readonly seeds: number;
-  readonly images: number;
-  readonly rows: string | undefined;
-  readonly csv: string | undefined;
-  readonly chart: string | undefined;
-};
+type PatchBenchFlags = FlagValues<typeof PATCH_BENCH_FLAGS> &
+  PreprocessingFlags & {
+    readonly world: string;
+    readonly source: string | undefined;
+    readonly drifts: readonly string[] | undefined;
+    readonly corrupt: readonly string[] | undefined;
+    readonly severity: string;
+    readonly record: readonly string[] | undefined;
+    readonly seeds: number;
+    readonly images: number;
+    readonly rows: string | undefined;
+    readonly csv: string | undefined;
+    readonly chart: string | undefined;
+  };
 
 /** `bench patch`: PatchLine beside other ways to fine-tune, on models that follow drifts. */
 export async function runPatchBench(flags: PatchBenchFlags, context: Surroundings): Promise<Outcome> {
@@ -79,7 +85,7 @@ export async function runPatchBench(flags: PatchBenchFlags, context: Surrounding
 }
 
 async function openScenes(flags: PatchBenchFlags, context: Surroundings): Promise<readonly Scene[]> {
-  const { world, models, source, drifts, corrupt, severity, record, images: testImages, backbones } = flags;
+  const { world, models, source, drifts, corrupt, severity, record, domainsBy, images: testImages, backbones } = flags;
   if (world === "digits") return openWorldScenes(flags.lines ?? WORLD_LINE_PATH, { backbones, drifts, testImages });
   if (!models) {
     const message = `world "${world}": the models that see it, got none; give --models`;
@@ -88,7 +94,7 @@ async function openScenes(flags: PatchBenchFlags, context: Surroundings): Promis
   const opened = [];
   for (const path of models)
     opened.push(await openImageModel(path, { ...flags, externalData: false, batch: BATCH_SIZE }, context));
-  const dataset = await readDataset(world, { record, signal: context.signal });
+  const dataset = await readDataset(world, { record, domainsBy, signal: context.signal });
   const scene = openDataScene(dataset, {
     ...{ name: dataset.name, models: opened, source, drifts, testImages },
     corruptions: corrupt && expandCorruptions(corrupt),

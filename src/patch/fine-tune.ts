@@ -78,6 +78,7 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
   const targetsOf = options.targetsOf ?? ((batch: Batch) => head.encode(batch));
   const counts = { steps: 0, refused: 0, trained: 0, measured: 0, trainMs: 0, measureMs: 0 };
 
+  const stepsPerEpoch = Math.ceil(indices.length / batchSize);
   const measure = async (): Promise<Score> => {
     const began = performance.now();
     const meter = head.createMeter();
@@ -100,7 +101,10 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
       if (batch.labels.length < batchSize) continue; // broken samples: no step is compiled for the rest
       const report = await trainer.step(
         { images: batch.images, targets: await targetsOf(batch), samples: Array.from(batch.indices) },
-        { learningRate: options.learningRate, statisticsMomentum: 0.1 },
+        {
+          learningRate: options.learningRate * scheduleAt(counts.steps, stepsPerEpoch, options.epochs),
+          statisticsMomentum: 0.1,
+        },
       );
       counts.steps++;
       counts.trained += batchSize;
@@ -141,4 +145,11 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
 function fill(order: readonly number[], batchSize: number): number[] {
   const wanted = Math.ceil(order.length / batchSize) * batchSize;
   return Array.from({ length: wanted }, (_, i) => order[i % order.length]!);
+}
+
+/** Share of the learning rate: rises through the first epoch, since Adam's first steps are as large as any, then falls along a half cosine. */
+function scheduleAt(step: number, stepsPerEpoch: number, epochs: number): number {
+  const rise = Math.min(1, (step + 1) / stepsPerEpoch);
+  const rest = Math.min(1, Math.max(0, step - stepsPerEpoch) / Math.max(1, (epochs - 1) * stepsPerEpoch));
+  return rise * 0.5 * (1 + Math.cos(Math.PI * rest));
 }

@@ -164,7 +164,7 @@ async function patchOne(
     tensors: weightsFrom(parent, base),
   }));
   const start = await findStart(member, attach(planned), drift, {
-    ...{ ...sessionOf(options), machine: options.machine, ledger, batchSize, along },
+    ...{ ...sessionOf(options), machine: options.machine, ledger, along },
     others: [...parents, ...((await options.library?.(member, drift)) ?? [])],
     sources: options.starts ?? ["own", "parent", "library"],
   });

@@ -115,9 +115,7 @@ export function weightsFrom(
     const fits = a && b && mine && a !== b && a.data.length === mine.data.length;
     if (!fits) return [];
     const [old, now] = [a.data as Float32Array, b.data as Float32Array];
-    return [
-      [name, { ...mine, data: (mine.data as Float32Array).map((value, i) => value + now[i]! - old[i]!) } as Tensor],
-    ];
+    return [[name, { ...mine, data: (mine.data as Float32Array).map((value, i) => value + now[i]! - old[i]!) }]];
   });
   return new Map([...patchWeights(parent.serving), ...changed]);
 }

@@ -16,16 +16,18 @@ export interface FindStartOptions extends SessionOptions {
   readonly others: readonly StartCandidate[];
   /** What trains beside the patch; the model's own start includes it. */
   readonly along: readonly string[];
-  readonly batchSize: number;
   readonly ledger?: Ledger | undefined;
 }
+
+/** Samples that starts are judged on: the loss of fewer differs more between batches than between starts. */
+const PROBED = 64;
 
 /** Judges where the patches could start by the loss on one batch of the pool. */
 export async function findStart(
   member: Member,
   fresh: Model,
   { domain, pool }: { readonly domain: Domain; readonly pool: readonly number[] },
-  { sources, others, along, batchSize, ledger, ...session }: FindStartOptions,
+  { sources, others, along, ledger, ...session }: FindStartOptions,
 ): Promise<Start> {
   const names = [...patchParameters(fresh), ...along];
   const zero = weightsOf(fresh, names);
@@ -39,7 +41,7 @@ export async function findStart(
   const { head, preprocessing, name } = member;
   if (candidates.length === 0) return chooseStart(zero, [], { probe: () => Promise.resolve(0) });
   const began = performance.now();
-  const reading = { indices: pool.slice(0, batchSize), preprocessing, batchSize, truth: true };
+  const reading = { indices: pool.slice(0, PROBED), preprocessing, batchSize: PROBED, truth: true };
   const batch = (await batches(domain, reading).next()).value;
   invariant(batch && batch.labels.length > 0, "a pool that trains has a batch");
   const given = { images: batch.images, targets: head.encode(batch) };

@@ -33,7 +33,7 @@ export interface PatchReport {
   readonly complete: boolean;
 }
 
-const STOP = { leastGain: 0.005, patience: 4 };
+const STOP = { leastGain: 0.005, patience: 6 };
 
 /**
  * Every contestant follows the same drifts with the same models, samples, epochs and stop rule, and goes on from what it left. Work is booked

@@ -7,6 +7,7 @@ import { doctor } from "./doctor.js";
 import { elastic } from "./elastic.js";
 import { evalCommand } from "./eval.js";
 import { inspect } from "./inspect.js";
+import { line } from "./line.js";
 import { master } from "./master.js";
 import { patch } from "./patch.js";
 import { prune } from "./prune.js";
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   prune,
   master,
   elastic,
+  line,
   patch,
   corruptCommand,
   demo,

@@ -38,7 +38,7 @@ export async function formatLine(visits: readonly LineVisit[]): Promise<Html> {
         </tbody>
       </table>
     </div>
-    <div class="gallery line">${galleries}</div>`;
+    <div class="gallery wide">${galleries}</div>`;
 }
 
 function formatRow(row: LineRow): Html {

@@ -152,7 +152,7 @@ export function drawLegend(names: readonly string[], ground = 0): Html {
 
 /** How the parts above stand on a page. */
 export const OVERLAY_STYLE = `
-.overlays { display: flex; flex-wrap: wrap; gap: 10px } .overlays figure { margin: 0 } .overlays figcaption { text-align: center }
+.overlays { display: flex; flex-wrap: wrap; gap: 10px } .overlays figure { margin: 0; padding: 0; border: 0; background: none } .overlays figcaption { text-align: center; margin: 2px 0 0; font-size: 13px }
 .colours { display: flex; flex-wrap: wrap; gap: 4px 16px; margin: 6px 0; padding: 0; list-style: none; font-size: 13.5px }
 .colours i { display: inline-block; width: 11px; height: 11px; margin-right: 5px; border-radius: 2px }
 .overlay { display: block; border-radius: 4px } .overlay image { image-rendering: pixelated }

@@ -30,7 +30,7 @@ tr.returning th small { font-weight: 400; font-style: italic; color: var(--soft)
 .gallery { display: grid; grid-template-columns: repeat(auto-fit, minmax(500px, 1fr)); gap: 14px; margin-top: 12px }
 .gallery figure { margin: 0; background: var(--panel); border: 1px solid var(--rule); border-radius: 8px; padding: 14px 16px; overflow-x: auto } figcaption { font-size: 14px; margin-bottom: 8px } figcaption b { color: var(--ink); font-size: 16px; margin-right: 6px }
 .gallery table { width: auto; font-size: 13.5px } .gallery th, .gallery td { border: 0; padding: 1.5px 2px; text-align: center } .gallery tbody th { text-align: left; font-weight: 400; color: var(--soft); padding-right: 8px }
-.gallery img { width: 48px; height: 48px; display: block; border-radius: 4px } .gallery span { display: block; width: 48px; border-radius: 4px; font-weight: 600 }
+.gallery.wide { grid-template-columns: 1fr } .gallery img { width: 48px; height: 48px; display: block; border-radius: 4px } .gallery span { display: block; width: 48px; border-radius: 4px; font-weight: 600 }
 .gallery .right { background: var(--goodfill); color: var(--good) } .gallery .wrong { background: var(--badfill); color: var(--bad) }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 22px; margin: 12px 0 0; font-size: 14.5px } dt { color: var(--soft) } dd { margin: 0 } code { font: 13.5px ui-monospace, "Cascadia Mono", "DejaVu Sans Mono", monospace; background: var(--band); padding: 2px 6px; border-radius: 4px }
 a { color: var(--patched) }

@@ -35,7 +35,7 @@ describe.each(NAMES)("%s", (backbone) => {
     for (const model of models) checkGraph(model.graph);
     for (const side of [48, 96]) {
       const [fine, coarse] = side < 64 ? [4, 8] : [8, 16];
-      const places = (side / fine!) ** 2 + (side / coarse!) ** 2;
+      const places = (side / fine) ** 2 + (side / coarse) ** 2;
       expect(TASKS.map((task) => outputOf(build(backbone, task, side)))).toEqual([
         [2, 5],
         [2, 9, places],
@@ -90,7 +90,10 @@ describe("options", () => {
     [{ backbone: "vgg", depth: 13 }, "depth of a vgg: 11 or 16, got 13"],
     [{ backbone: "lenet" }, 'backbone: one of vgg, resnet, mobilenetv2, vit, got "lenet"'],
     [{ task: "detection", strides: [8, 12] }, "strides: ascending powers of two that divide 48, got 8, 12"],
-    [{ backbone: "vgg", task: "segmentation", imageSize: 40, width: 0.125 }, "vgg: an image side that is a multiple of 16, got 40"],
+    [
+      { backbone: "vgg", task: "segmentation", imageSize: 40, width: 0.125 },
+      "vgg: an image side that is a multiple of 16, got 40",
+    ],
   ])("%o is refused", (given, message) => {
     const options = { backbone: "resnet", task: "classification", imageSize: 48, classes: 2, ...given };
     expect(() => buildTaskNetwork(options as Parameters<typeof buildTaskNetwork>[0])).toThrow(message);

@@ -54,7 +54,7 @@ const SIDE = 64;
 function besideConv(branch: Branch, node: Node, { dims }: Tensor, rank: number): Val {
   const [outputs, inputs, ...kernel] = dims as [number, number, number, number];
   const x = branch.emit.value(node.inputs[0]!, { dtype: "float32", dims: [1, inputs, SIDE, SIDE] });
-  const fanIn = inputs * kernel[0]! * kernel[1]!;
+  const fanIn = inputs * kernel[0] * kernel[1];
   const weight = branch.normal("down.weight", [rank, inputs, ...kernel], fanIn, 1);
   const narrow = branch.emit.node("Conv", [x, weight], node.attributes)[0];
   return branch.emit.node("Conv", [narrow, branch.fill("up.weight", [outputs, rank, 1, 1], 0)])[0];
