@@ -78,15 +78,15 @@ const TRACES: Trace[] = [
   { file: "source", method: source, options: {}, float32: [1e-3, 1e-3], inFull: "float64" },
   { file: "bn1", method: bn, options: {}, float32: [1e-3, 1e-3], inFull: "float64" },
   { file: "alpha0.9", method: bn, options: { sourceWeight: 0.9 }, float32: [1e-3, 1e-3], inFull: "float64" },
-  { file: "alpha0.5", method: bn, options: { sourceWeight: 0.5 }, float32: [1e-3, 1e-3] },
+  { file: "alpha0.5", method: bn, options: { sourceWeight: 0.5 }, float32: [1e-3, 1e-3], inFull: "float64" },
   { file: "tent_adam", method: tent, options: { optimizer: "adam" }, float32: [1e-3, 5e-2] },
   { file: "tent_sgd", method: tent, options: { optimizer: "sgd" }, float32: [1e-3, 5e-3], inFull: "float64" },
   { file: "shot_im", method: shotIm, options: {}, float32: [1e-3, 5e-2], inFull: "float64" },
-  { file: "eta", method: eta, options: {}, float32: [1e-3, 5e-2] },
+  { file: "eta", method: eta, options: {}, float32: [1e-3, 5e-2], inFull: "float64" },
   { file: "eata", method: eata, options: {}, float32: [1e-3, 5e-2], inFull: "both" },
   { file: "delta", method: delta, options: {}, float32: [1e-3, 5e-2], rounded: withRoundedStart },
   { file: "sar", method: sar, options: {}, float32: [1e-3, 1e-1], inFull: "float64" },
-  { file: "t3a", method: t3a, options: { statistics: "batch" }, float32: [1e-3, 1e-3] },
+  { file: "t3a", method: t3a, options: { statistics: "batch" }, float32: [1e-3, 1e-3], inFull: "float64" },
   { file: "lame", method: lame, options: { statistics: "batch", onlyCorrelated: false }, float32: [1e-3, 1e-3] },
 ];
 

@@ -14,7 +14,16 @@ afterAll(() => rmSync(runs, { recursive: true, force: true }));
 const VISITS = ["day", "fog", "day"];
 const run = (options: Partial<DemoOptions> = {}): Promise<DemoResult> =>
   runDemo({
-    ...{ runs, seed: 5, visits: VISITS, images: 32, labelled: 8, command: "limber demo --seed 5", threads: 1 },
+    ...{
+      runs,
+      seed: 5,
+      visits: VISITS,
+      images: 32,
+      labelled: 8,
+      command: "limber demo --seed 5",
+      threads: 1,
+      drifts: [],
+    },
     publish: ({ path, model }) => writeModelFile(path, model),
     ...options,
   });

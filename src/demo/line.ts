@@ -109,7 +109,8 @@ export async function* meetInLine(options: LineDemoOptions): AsyncGenerator<Line
         ...{ macs: ledger.total({ model: task }).macs, seconds: ledger.total({ model: task }).seconds },
       };
       rows.push(row);
-      onEvent("line-patched", { ...row });
+      const { seconds: workSeconds, ...fields } = row; // the journal has seconds of its own
+      onEvent("line-patched", { ...fields, workSeconds });
     }
     members = members.map((member) => next.get(member.name)!);
     yield { drift, rows, pictures: await show(members, tests, machine, options) };

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { readModelFile } from "../../run/node.js";
@@ -6,9 +6,8 @@ import { EXIT } from "../command.js";
 import { limber, temporaryFolder } from "../harness.test-helper.js";
 
 const runs = temporaryFolder();
-const tiny = (...flags: string[]): string[] => [
-  ...["demo", "--visits", "day,fog", "--images", "16", "--labelled", "8", "--runs", runs, "--threads", "1", ...flags],
-];
+const small = ["demo", "--visits", "day,fog", "--images", "16", "--labelled", "8", "--runs", runs, "--threads", "1"];
+const tiny = (...flags: string[]): string[] => [...small, "--drifts", "none", ...flags];
 
 describe("limber demo", () => {
   it("prints one object with --json, and tells where the files are", async () => {
@@ -20,7 +19,7 @@ describe("limber demo", () => {
     expect((domains as { name: string }[]).map(({ name }) => name)).toEqual(["day", "fog"]);
     expect(rest).toMatchObject({
       seed: 3,
-      command: "limber demo --visits day,fog --images 16 --labelled 8 --seed 3 --threads 1",
+      command: "limber demo --visits day,fog --drifts none --images 16 --labelled 8 --seed 3 --threads 1",
     });
     expect(stderr).toMatch(/2\/2 fog: source [\d.]+ %, Tent [\d.]+ %, patched [\d.]+ %, small [\d.]+ %/);
     const { metadata } = await readModelFile(join(folder as string, "weights", "patched.onnx"));
@@ -36,6 +35,23 @@ describe("limber demo", () => {
     expect(stdout).toMatch(/domain +source +batch stats +Tent online/);
     expect(stdout).toMatch(/domain +small before +after +MACs +bytes +made in +adapted in +full before/);
     expect(existsSync(/report: (.*results\.html)/.exec(stdout)![1]!)).toBe(true);
+  });
+
+  it("patches three models in line, with their pictures before and after in the report", async () => {
+    const { code, json } = await limber([...small, "--drifts", "fog", "--quiet", "--json"]);
+    expect(code).toBe(EXIT.ok);
+    const { line, folder } = json() as { line: Record<string, number | string>[]; folder: string };
+    expect(line.map(({ drift, task }) => `${drift} ${task}`).sort()).toEqual(
+      ["classification", "detection", "segmentation"].map((task) => `fog ${task}`),
+    );
+    for (const { source, patched, patches, samples } of line) {
+      expect(patched).toBeGreaterThan(Number(source) + 0.1);
+      expect([patches, samples]).toEqual([3, 64]);
+    }
+    const page = readFileSync(join(folder, "results.html"), "utf8");
+    expect(page.match(/<svg class="overlay"/g)).toHaveLength(3 * 5); // what is there, and two tasks before and after
+    const events = readFileSync(join(folder, "events.jsonl"), "utf8");
+    expect(events.match(/"line-patched"/g)).toHaveLength(3);
   });
 
   it("stops with 130 and keeps the visits that are done", async () => {
