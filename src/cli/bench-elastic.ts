@@ -53,7 +53,7 @@ export const ELASTIC_BENCH_FLAGS = {
   flip: { kind: "boolean", help: "elastic: train them on mirrored images too" },
   shift: { kind: "number", minimum: 0, default: 0, help: "elastic: and on images shifted by up to this many pixels" },
   domains: { kind: "number", default: 30, minimum: 1, help: "elastic: domains of a sequence, in three rounds" },
-  seeds: { kind: "number", default: 3, minimum: 1, help: "elastic: sequences" },
+  seeds: { kind: "number", minimum: 1, help: "elastic: sequences, default 3; patch: draws of the samples, default 1" },
   methods: {
     kind: "list",
     default: ["shot-im", "tent"],
@@ -91,7 +91,7 @@ type ElasticBenchFlags = FlagValues<typeof ELASTIC_BENCH_FLAGS> & {
 /** `bench elastic`: small models for each domain beside the same methods on small and large networks. */
 export async function runElasticBench(flags: ElasticBenchFlags, context: Surroundings): Promise<Outcome> {
   const { threads, provider, signal, env, onProgress } = context;
-  const { methods, domains, seeds, sparsity, images, steps, curve } = flags;
+  const { methods, domains, seeds = 3, sparsity, images, steps, curve } = flags;
   const ablations = flags.ablations.flatMap(toAblation);
   const kept = flags.rows === undefined ? undefined : openRowFile(flags.rows, elasticRow);
   const report = await benchElastic({

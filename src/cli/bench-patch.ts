@@ -22,6 +22,11 @@ import { formatCsv, formatShare, formatTable } from "./format.js";
 import { openImageModel, type PreprocessingFlags } from "./model.js";
 
 const BATCH_SIZE = 16;
+/** Those that the headline needs, and the strongest others. */
+const DEFAULT_CONTESTANTS = [
+  ...["frozen", "patchline", "full", "statistics", "biases", "patches-cold"],
+  ...["only-patches", "only-warm", "only-selection"],
+];
 
 /** Flags of `limber bench patch` beside those that it shares with other benchmarks. */
 export const PATCH_BENCH_FLAGS = {
@@ -37,7 +42,11 @@ export const PATCH_BENCH_FLAGS = {
     help: "patch: a tag of the pictures of a data set whose values are its domains",
   },
   backbones: { kind: "list", help: "patch: only these of them" },
-  contestants: { kind: "list", help: `patch: ${PATCH_CONTESTANT_NAMES.join(", ")}; default all` },
+  contestants: {
+    kind: "list",
+    default: DEFAULT_CONTESTANTS,
+    help: `patch: ${PATCH_CONTESTANT_NAMES.join(", ")}, or all`,
+  },
   patches: { kind: "number", minimum: 1, default: 3, help: "patch: patches of a model at first" },
   pool: { kind: "number", minimum: BATCH_SIZE, default: 192, help: "patch: labelled images of a drift that may train" },
   held: { kind: "number", minimum: 1, default: 96, help: "patch: labelled images that tell when to stop" },
@@ -52,7 +61,7 @@ type PatchBenchFlags = FlagValues<typeof PATCH_BENCH_FLAGS> &
     readonly corrupt: readonly string[] | undefined;
     readonly severity: string;
     readonly record: readonly string[] | undefined;
-    readonly seeds: number;
+    readonly seeds: number | undefined;
     readonly images: number;
     readonly rows: string | undefined;
     readonly csv: string | undefined;
@@ -62,7 +71,7 @@ type PatchBenchFlags = FlagValues<typeof PATCH_BENCH_FLAGS> &
 /** `bench patch`: PatchLine beside other ways to fine-tune, on models that follow drifts. */
 export async function runPatchBench(flags: PatchBenchFlags, context: Surroundings): Promise<Outcome> {
   const { threads, provider, signal, onProgress } = context;
-  const { seeds, images, pool, held, epochs, patches } = flags;
+  const { seeds = 1, images, pool, held, epochs, patches } = flags;
   const kept = flags.rows === undefined ? undefined : openRowFile(flags.rows, patchRow);
   const report = await benchPatch({
     ...{ scenes: await openScenes(flags, context), contestants: contestantsOf(flags.contestants) },
@@ -104,8 +113,8 @@ async function openScenes(flags: PatchBenchFlags, context: Surroundings): Promis
 }
 
 /** Throws: `config.invalid`. */
-function contestantsOf(names: readonly string[] | undefined): typeof PATCH_CONTESTANTS {
-  if (!names) return PATCH_CONTESTANTS;
+function contestantsOf(names: readonly string[]): typeof PATCH_CONTESTANTS {
+  if (names.join() === "all") return PATCH_CONTESTANTS;
   const unknown = names.find((name) => !PATCH_CONTESTANT_NAMES.includes(name));
   if (unknown === undefined) return PATCH_CONTESTANTS.filter(({ name }) => names.includes(name));
   const message = `contestants: of ${PATCH_CONTESTANT_NAMES.join(", ")}, got "${unknown}"`;
