@@ -84,7 +84,7 @@ const TRACES: Trace[] = [
   { file: "shot_im", method: shotIm, options: {}, float32: [1e-3, 5e-2], inFull: "float64" },
   { file: "eta", method: eta, options: {}, float32: [1e-3, 5e-2], inFull: "float64" },
   { file: "eata", method: eata, options: {}, float32: [1e-3, 5e-2], inFull: "both" },
-  { file: "delta", method: delta, options: {}, float32: [1e-3, 5e-2], rounded: withRoundedStart },
+  { file: "delta", method: delta, options: {}, float32: [1e-3, 5e-2], rounded: withRoundedStart, inFull: "float64" },
   { file: "sar", method: sar, options: {}, float32: [1e-3, 1e-1], inFull: "float64" },
   { file: "t3a", method: t3a, options: { statistics: "batch" }, float32: [1e-3, 1e-3], inFull: "float64" },
   { file: "lame", method: lame, options: { statistics: "batch", onlyCorrelated: false }, float32: [1e-3, 1e-3] },
