@@ -2,9 +2,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bytesOf, Random, sizeOf } from "../src/base/index.js";
 import {
-  attachConvLora,
   attachLiteResidual,
   attachPatches,
+  type Attached,
   attachSideNet,
   type BackboneName,
   BACKBONES,
@@ -14,6 +14,7 @@ import {
   type NetworkTask,
   parametersOf,
   patchParameters,
+  type PatchPoint,
   prepareModel,
   sgd,
   splitBackbone,
@@ -108,8 +109,13 @@ describe.each(NAMES.flatMap((backbone) => TASKS.map((task) => [backbone, task] a
   },
 );
 
+function lowRank(source: Model, points: readonly PatchPoint[], { seed }: { seed: number }): Attached {
+  const model = attachPatches(source, points, { form: "low-rank", seed });
+  return { model, parameters: patchParameters(model) };
+}
+
 describe("other branches", () => {
-  const kinds = { "lite residual": attachLiteResidual, "side net": attachSideNet, "conv-LoRA": attachConvLora };
+  const kinds = { "lite residual": attachLiteResidual, "side net": attachSideNet, "low-rank": lowRank };
 
   test.each(Object.entries(kinds))("%s predict the same at first and train", async (_, attachKind) => {
     for (const backbone of ["mobilenetv2", "vit"] as const) {

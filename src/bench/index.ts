@@ -8,3 +8,4 @@ export { BENCH_NETWORKS } from "./networks.js";
 export { CONTESTANTS, PEER_NAMES, type PeerName } from "./peers.js";
 export { openRowFile, type RowFile } from "./row-file.js";
 export { type EngineRow, engineRow, flatten, geomean, type Headline, type Timing, worstFirst } from "./rows.js";
+export * from "./schedule/index.js";

@@ -23,6 +23,7 @@ const run = (options: Partial<DemoOptions> = {}): Promise<DemoResult> =>
       command: "limber demo --seed 5",
       threads: 1,
       drifts: [],
+      windows: 0,
     },
     publish: ({ path, model }) => writeModelFile(path, model),
     ...options,

@@ -1,4 +1,5 @@
 import type { LineRow } from "./line.js";
+import type { Together } from "./together.js";
 import type { VisitRow } from "./visit.js";
 
 /** Means over the visits, each of the same size. Units: shares in [0, 1]; seconds. */
@@ -33,6 +34,8 @@ export interface DemoResult {
   readonly domains: readonly VisitRow[];
   /** Three models in a line, each after each drift. */
   readonly line: readonly LineRow[];
+  /** Three apps that shared the device; null where they were left out. */
+  readonly together: Together | null;
   readonly folder: string;
   readonly machine: Machine;
   readonly seed: number;

@@ -11,6 +11,7 @@ import { type LineVisit, meetInLine } from "./line.js";
 import { CONTENDERS, type DemoPlan, planDemo, type PlanOptions } from "./plan.js";
 import { formatReportPage } from "./report/page.js";
 import type { DemoHeadline, DemoResult, Machine } from "./result.js";
+import { runTogether, type Together } from "./together.js";
 import { claimRunFolder, Journal, toCsv } from "./run-folder.js";
 import { meetDomains, type Visit, type VisitRow } from "./visit.js";
 
@@ -36,6 +37,8 @@ export interface DemoOptions extends PlanOptions, LongCall, SessionOptions, Mach
   readonly modelPath?: string | undefined;
   /** What three models in a line go through; default fog and night, none: leave them out. */
   readonly drifts?: readonly string[] | undefined;
+  /** Windows in which three apps share the device; default 3, 0: leave them out. */
+  readonly windows?: number | undefined;
   readonly onVisit?: ((row: VisitRow, visits: number) => void) | undefined;
   /** Stamps, verifies and writes a model. */
   readonly publish: (adapted: AdaptedModel) => Promise<void>;
@@ -83,6 +86,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     if (drifts.length > 0)
       for await (const visit of meetInLine({ drifts, seed, signal, threads, provider, onProgress, onEvent }))
         await run.addLine(visit);
+    if (options.windows !== 0)
+      await run.addTogether(
+        await runTogether({ windows: options.windows, seed, signal, threads, onProgress, onEvent }),
+      );
   } catch (error) {
     if (isLimberError(error, "aborted")) await run.end("stopped");
     throw error;
@@ -96,6 +103,7 @@ class Run {
   readonly journal: Journal;
   private readonly visits: Visit[] = [];
   private readonly line: LineVisit[] = [];
+  private together: Together | undefined;
 
   constructor(
     private readonly folder: string,
@@ -129,6 +137,11 @@ class Run {
     await this.journal.write();
   }
 
+  async addTogether(together: Together): Promise<void> {
+    this.together = together;
+    await this.journal.write();
+  }
+
   /** Writes the model of each method as the last visit left it. */
   async publish(publish: (adapted: Omit<AdaptedModel, "preprocessing">) => Promise<void>): Promise<void> {
     const { row, models } = this.visits.at(-1)!;
@@ -150,7 +163,8 @@ class Run {
     const domains = this.visits.map(({ row }) => row);
     const headline = { ...meansOf(domains), ...this.figures, seconds: this.journal.seconds };
     const line = this.line.flatMap(({ rows }) => rows);
-    const result = { headline, domains, line, folder: this.folder, ...this.origin };
+    const together = this.together ?? null;
+    const result = { headline, domains, line, together, folder: this.folder, ...this.origin };
     this.journal.add(how, { visits: domains.length, headline });
     await this.journal.write();
     await this.write("results.html", await formatReportPage(result, this.visits, this.plan, this.line));

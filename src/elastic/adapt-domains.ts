@@ -1,5 +1,5 @@
-import { LimberError, Random } from "../base/index.js";
-import { adaptEach, type AdaptOptions, type DomainReport, planMethod, type Scope } from "../adapt/index.js";
+import { LimberError } from "../base/index.js";
+import { adaptEach, type AdaptOptions, type DomainReport, type Scope } from "../adapt/index.js";
 import {
   costOf,
   foldBoosts,
@@ -9,10 +9,11 @@ import {
   SurrogateCutter,
   writeModel,
 } from "../graph/index.js";
-import { createMachine, KeptTrainers, type Machine } from "../run/node.js";
+import { createMachine, KeptTrainers } from "../run/node.js";
 import { batches, channelsOf, type Domain, type Preprocessing } from "../vision/index.js";
+import { chooseScope, trainFeatures } from "./choose-scope.js";
 import { type Generated, type GenerateOptions, generateSurrogate } from "./generate.js";
-import { measureSensitivity, pickFilters, scopeOf, type Strategy } from "./sensitivity.js";
+import type { Strategy } from "./sensitivity.js";
 import type { MasterVersions } from "./versions.js";
 
 type GenerationOptions = Pick<GenerateOptions, "sparsity" | "relevance" | "representative" | "inverse" | "loss">;
@@ -77,8 +78,13 @@ export async function* adaptDomains(
     const reused = options.reuse === true ? last : undefined;
     const asked = options.probe ? await readProbe(options.probe, options) : images;
     const generated = await generateSurrogate(versions.current, cutter, asked, { ...running, last: reused });
-    const methodOptions = trainFeatures(options);
-    const chosen = await chooseScope(generated.surrogate, images, { ...running, methodOptions, cutter, domain });
+    const methodOptions = trainFeatures(options.method, options.methodOptions);
+    const chosen = await chooseScope(generated.surrogate, images, {
+      ...running,
+      methodOptions,
+      cutter,
+      name: domain.name,
+    });
     const { surrogate, scope, trainedFilters, sensitivityMs } = chosen;
     const course = { ...running, methodOptions, continual: false, scope };
     for await (const { report, model: trained } of adaptEach(surrogate.model, [domain], course)) {
@@ -96,12 +102,6 @@ export async function* adaptDomains(
   }
 }
 
-/** The options of the method; where it can choose what trains, all that the scope leaves it does, unless they say otherwise. */
-function trainFeatures({ method, methodOptions }: ElasticOptions): unknown {
-  const wider = { trains: "features", ...(methodOptions as object | undefined) };
-  return method.options.safeParse(wider).success ? wider : methodOptions;
-}
-
 /** The first images of a domain. Throws: `data.invalid` where none can be read. */
 async function readProbe(
   domain: Domain,
@@ -111,46 +111,6 @@ async function readProbe(
     if (batch.labels.length > 0) return batch.images;
   const message = `domain "${domain.name}": an image that can be read, got none; check the folder`;
   throw new LimberError("data.invalid", message, { domain: domain.name });
-}
-
-interface ScopeOptions extends ElasticOptions {
-  readonly machine: Machine;
-  readonly cutter: SurrogateCutter;
-  readonly domain: Domain;
-}
-
-/**
- * Which filters train, if the method trains at all, and the surrogate with those in front: so the step of one domain is, but for numbers, that
- * of the next.
- */
-async function chooseScope(
-  surrogate: Surrogate,
-  images: Awaited<ReturnType<typeof readProbe>>,
-  { trainShare = 0.2, strategy = "sensitive", seed = 0, cutter, domain, ...options }: ScopeOptions,
-): Promise<{ surrogate: Surrogate; scope: Scope; trainedFilters: number; sensitivityMs: number }> {
-  const started = performance.now();
-  const { model, filters } = surrogate;
-  const { method, methodOptions, batchSize = 32 } = options;
-  if (!planMethod(method, model, batchSize, methodOptions).train)
-    return { surrogate, scope: {}, trainedFilters: 0, sensitivityMs: 0 };
-  const isMeasured = strategy === "sensitive" || strategy === "inverse";
-  const scores = isMeasured
-    ? await measureSensitivity(model, filters, images, options)
-    : Object.fromEntries(filters.map(({ group, size }) => [group, Array<number>(size).fill(0)]));
-  const random = new Random(seed).fork(domain.name);
-  const chosen = pickFilters(scores, { share: trainShare, strategy, random });
-  const inFront = filters.map(({ group, size }) => {
-    const trains = new Set(chosen[group]);
-    return [group, [...trains, ...[...Array(size).keys()].filter((unit) => !trains.has(unit))]] as const;
-  });
-  const ordered = cutter.reorder(surrogate, Object.fromEntries(inFront));
-  const leading = Object.fromEntries(Object.entries(chosen).map(([group, units]) => [group, [...units.keys()]]));
-  return {
-    surrogate: ordered,
-    scope: scopeOf(ordered.model, ordered.filters, leading),
-    trainedFilters: Object.values(chosen).reduce((sum, units) => sum + units.length, 0),
-    sensitivityMs: performance.now() - started,
-  };
 }
 
 /** What a model costs: multiplications for one image, and bytes as a file. */

@@ -6,7 +6,7 @@ import { batches, type Batch, type BatchOptions, type Lessons, type Skipped } fr
 export const streamPosition = z.object({ pass: z.int().min(0), consumed: z.int().min(0) });
 export type StreamPosition = z.output<typeof streamPosition>;
 
-export interface BatchStreamOptions extends Pick<BatchOptions, "batchSize" | "preprocessing"> {
+export interface BatchStreamOptions extends Pick<BatchOptions, "batchSize" | "preprocessing" | "truth"> {
   /** Called once for each sample that could not be read. */
   readonly onSkipped?: ((skipped: Skipped) => void) | undefined;
 }
@@ -34,11 +34,12 @@ export class BatchStream {
 
   /** Throws: `data.invalid` where a whole pass has no full batch. */
   async next(): Promise<Batch> {
-    const { batchSize, preprocessing } = this.options;
+    const { batchSize, preprocessing, truth } = this.options;
     for (let passes = 0; passes < 2; passes++) {
       this.reader ??= batches(this.lessons.domain, {
         batchSize,
         preprocessing,
+        truth,
         indices: this.order().slice(this.place.consumed),
       });
       const { value } = await this.reader.next();

@@ -27,11 +27,13 @@ import {
   type AugmentOptions,
   type Batch,
   channelsOf,
+  classification,
   type Domain,
   type Lessons,
   lessonsOf,
   type Preprocessing,
   type Skipped,
+  type TaskHead,
 } from "../vision/index.js";
 import { affine, filterAxes } from "./affine.js";
 import { BatchStream, type StreamPosition, streamPosition } from "./batch-stream.js";
@@ -48,6 +50,8 @@ export interface Stage {
 
 export interface MasterOptions extends LongCall, SessionOptions, MachineOptions {
   readonly preprocessing: Preprocessing;
+  /** What the model is for; default: to tell classes of whole images. Its pictures are not augmented, since boxes and masks would stay. */
+  readonly head?: TaskHead<unknown> | undefined;
   /** Labelled images to choose the best master by, and to measure its curve on. */
   readonly validation: Domain;
   /** Default: one, up to 0.8. The authors' is 0.2, 0.5, 0.8, each from where the last one ended. */
@@ -86,7 +90,7 @@ export interface MasterOptions extends LongCall, SessionOptions, MachineOptions 
 export interface Measured {
   readonly step: number;
   readonly curve: readonly CurvePoint[];
-  /** Mean accuracy over the levels: what the best master is chosen by. */
+  /** Mean score over the levels: what the best master is chosen by. */
   readonly mean: number;
 }
 
@@ -103,8 +107,8 @@ const DEFAULT_STAGES: readonly Stage[] = [{ maximumSparsity: 0.8, steps: 2000, l
 const DEFAULT_LEVELS = [0, 0.2, 0.4, 0.6, 0.8];
 
 /**
- * Makes a master of a classifier: puts gates on it, and trains both on labelled images of the source at sparsities between 0 and the
- * largest, so that small models can be cut from it. Of what it measures on the way, the master with the best mean accuracy over all levels is kept.
+ * Makes a master of a model: puts gates on it, and trains both on labelled images of the source at sparsities between 0 and the
+ * largest, so that small models can be cut from it. Of what it measures on the way, the master with the best mean score over all levels is kept.
  * Of several domains each batch shows one, so that gates learn to tell them apart.
  *
  * Source: ElasticDNN's offline pre-training, see `sandwich`.
@@ -122,9 +126,15 @@ export async function buildMaster(
     const message = `master: ${batchSize} samples (one batch) or more, got ${samples}; use a smaller batch`;
     throw new LimberError("config.invalid", message, { samples, batchSize });
   }
+  const { flip = false, shift = 0 } = options.augment ?? {};
+  if (options.head && (flip || shift > 0)) {
+    const message = `master: pictures as they are where boxes or masks belong to them, got ${flip ? "flip" : `shift ${shift}`}; leave it out`;
+    throw new LimberError("config.invalid", message, { flip, shift });
+  }
   const gated = addGates(prepareModel(source), gates);
+  const head = options.head ?? classification.open(fixSparsity(gated, 0), options.preprocessing);
   await using machine = createMachine(options);
-  const run = new MasterRun(gated, lessons, { ...options, batchSize, machine });
+  const run = new MasterRun(gated, lessons, head, { ...options, batchSize, machine });
   return await run.finish();
 }
 
@@ -159,6 +169,7 @@ class MasterRun {
   constructor(
     private gated: Model,
     private readonly lessons: Lessons,
+    private readonly head: TaskHead<unknown>,
     private readonly options: RunOptions,
   ) {
     this.stages = options.stages ?? DEFAULT_STAGES;
@@ -170,7 +181,11 @@ class MasterRun {
   }
 
   async finish(): Promise<BuiltMaster> {
-    const stream = new BatchStream(this.lessons, this.options, this.random.fork("data"));
+    const stream = new BatchStream(
+      this.lessons,
+      { ...this.options, truth: this.options.head !== undefined },
+      this.random.fork("data"),
+    );
     if (!this.options.resume) await this.warmUp(stream);
     await using trainer = this.createTrainer("all");
     if (this.options.resume) stream.seek(await this.resume(trainer, this.options.resume));
@@ -180,7 +195,7 @@ class MasterRun {
       const report = await this.trainOnce(trainer, stream);
       if (!report.accepted) this.refused++;
       this.step++;
-      const note = `loss ${report.loss!.toFixed(3)}${this.best ? `, best mean accuracy ${(100 * this.best.measured.mean).toFixed(1)} %` : ""}`;
+      const note = `loss ${report.loss!.toFixed(3)}${this.best ? `, best mean score ${(100 * this.best.measured.mean).toFixed(1)} %` : ""}`;
       this.options.onProgress?.({ stage: "master", done: this.step, total: this.total, note });
       if (this.step % every !== 0 && this.step < this.total) continue;
       await this.measure(trainer);
@@ -215,7 +230,7 @@ class MasterRun {
       optimizer === "adam" ? adam({ weightDecay: decay }) : sgd({ momentum: 0.9, weightDecay: decay });
     const [plain, decayed] = [make(0), make(weightDecay)];
     const pull = { weight: affinePenalty, axes: filterAxes(this.gated, ofGates) };
-    const loss = sandwich({ gating, penalty });
+    const loss = sandwich({ gating, penalty, loss: this.head.loss });
     return Trainer.create(fixSparsity(this.gated, 0), {
       ...{ machine, threads, optimization },
       statistics: { sourceWeight: 0, variance: "unbiased" },
@@ -244,20 +259,19 @@ class MasterRun {
     };
     const inputs: Record<string, Feeds[string]> = {};
     for (const branch of BRANCHES) {
-      const { images, labels } = this.prepare(await stream.next(), random);
+      const { images, targets } = this.prepare(await stream.next(), random);
       const names = branchInputs(branch);
       inputs[names.images] = images;
-      inputs[names.labels] = labels;
+      inputs[names.labels] = targets;
       inputs[names.sparsity] = { dtype: "float32", dims: [1], data: Float32Array.of(draws[branch]) };
     }
-    const { images, labels } = this.prepare(own, random);
-    return trainer.step({ images, targets: labels, inputs }, { learningRate: rate, statisticsMomentum: 0.1 });
+    const { images, targets } = this.prepare(own, random);
+    return trainer.step({ images, targets, inputs }, { learningRate: rate, statisticsMomentum: 0.1 });
   }
 
-  private prepare(batch: Batch, random: Random): { images: Batch["images"]; labels: Feeds[string] } {
+  private prepare(batch: Batch, random: Random): { images: Batch["images"]; targets: Feeds[string] } {
     const images = augmentBatch(batch.images, this.options.augment ?? {}, random);
-    const data = BigInt64Array.from(batch.labels, BigInt);
-    return { images, labels: { dtype: "int64", dims: [data.length], data } };
+    return { images, targets: this.head.encode(batch) };
   }
 
   private scheduled(): { stage: Stage; rate: number } {
@@ -280,7 +294,8 @@ class MasterRun {
 
   private async measure(trainer: Trainer): Promise<void> {
     const weights = (await trainer.exportModel()).graph.initializers;
-    const curve = await measureCurve(await this.calibrate(weights), this.options.validation, this.levelOptions());
+    const measuring = { ...this.levelOptions(), head: this.head };
+    const curve = await measureCurve(await this.calibrate(weights), this.options.validation, measuring);
     const mean = curve.reduce((sum, { accuracy }) => sum + accuracy, 0) / curve.length;
     const measured = { step: this.step, curve, mean };
     this.measured.push(measured);

@@ -1,5 +1,5 @@
 import { type LongCall, throwIfAborted } from "../base/index.js";
-import { evaluate, accuracyOf } from "../adapt/index.js";
+import { evaluateTask } from "../adapt/index.js";
 import {
   attachStatistics,
   fixSparsity,
@@ -9,7 +9,7 @@ import {
   statisticsOf,
 } from "../graph/index.js";
 import { type Machine, Predictor, type SessionOptions, Trainer } from "../run/node.js";
-import { batches, type Domain, type Preprocessing } from "../vision/index.js";
+import { batches, type Domain, type Preprocessing, type TaskHead, taskOf } from "../vision/index.js";
 
 export interface LevelOptions extends LongCall, SessionOptions {
   readonly machine: Machine;
@@ -50,22 +50,28 @@ export async function calibrateLevels(
   return attachStatistics(master, found);
 }
 
-/** Accuracy at a sparsity. */
+/** How good a master is at a sparsity. */
 export interface CurvePoint {
   readonly sparsity: number;
-  /** In [0, 1]. */
+  /** In [0, 1]; of detectors and segmenters their task's score. */
   readonly accuracy: number;
 }
 
-/** The accuracy of a master on labelled data at each sparsity, every image through gates of its own. */
-export async function measureCurve(master: Model, data: Domain, options: LevelOptions): Promise<CurvePoint[]> {
+export interface CurveOptions extends LevelOptions {
+  /** Default: that of the master's task. */
+  readonly head?: TaskHead<unknown> | undefined;
+}
+
+/** The score of a master on labelled data at each sparsity, every image through gates of its own. */
+export async function measureCurve(master: Model, data: Domain, options: CurveOptions): Promise<CurvePoint[]> {
+  const head = options.head ?? taskOf(master).open(fixSparsity(selectStatistics(master, 0), 0), options.preprocessing);
   const curve: CurvePoint[] = [];
   for (const sparsity of options.levels) {
     const model = fixSparsity(selectStatistics(master, sparsity), sparsity);
     const predictor = await Predictor.create(options.machine, model, options);
-    const tally = await evaluate(predictor, data, { ...options, onProgress: undefined });
+    const { value } = await evaluateTask(predictor, head, data, { ...options, onProgress: undefined });
     await predictor.dispose();
-    curve.push({ sparsity, accuracy: accuracyOf(tally) });
+    curve.push({ sparsity, accuracy: value });
   }
   return curve;
 }

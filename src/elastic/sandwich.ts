@@ -30,6 +30,7 @@ export interface SandwichOptions {
 export const sandwich = ({ gating, penalty, loss = crossEntropy() }: SandwichOptions): Loss => ({
   name: "sandwich",
   targets: loss.targets,
+  ...(loss.ignoredLabel !== undefined && { ignoredLabel: loss.ignoredLabel }),
   build(context) {
     const { emit, input } = context;
     const wanted = context.targets;

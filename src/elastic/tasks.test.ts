@@ -1,11 +1,13 @@
 import { describe, expect, test } from "vitest";
-import { shakenMaster } from "../../test/helpers/gated.js";
+import { shaken, shakenMaster } from "../../test/helpers/gated.js";
 import { squares, TINY_PREPROCESSING } from "../../test/helpers/tiny.js";
 import { bn, meanTeacher, type Method, tent } from "../adapt/index.js";
-import { addGates, type Model, prepareModel } from "../graph/index.js";
+import { addGates, levelsOf, type Model, prepareModel } from "../graph/index.js";
 import { NetworkBuilder } from "../graph/networks/builder.js";
 import type { Val } from "../graph/ops/index.js";
+import { createWorld, taskOf } from "../vision/index.js";
 import { adaptDomains, type ElasticDomain } from "./adapt-domains.js";
+import { buildMaster } from "./build-master.js";
 import { MasterVersions } from "./versions.js";
 
 const domains = [squares("bright", 8, { level: (x) => 255 - x }), squares("dark", 8, { level: (x) => x / 3 })];
@@ -38,6 +40,28 @@ describe("a segmenter", () => {
 
   test("is told which method fits where one is for classifiers", async () => {
     await expect(run(segmenter, tent, larger)).rejects.toMatchObject({ code: "method.unsuitable" });
+  });
+});
+
+describe("buildMaster", () => {
+  const network = shaken("unet", 0.125);
+  const head = taskOf(network).open(network, larger);
+  const day = createWorld().dataset("train", 8, ["day"]).domains[0]!;
+  const options = {
+    ...{ preprocessing: larger, head, validation: day, batchSize: 4, threads: 1, seed: 1, levels: [0, 0.5] },
+    ...{ calibrationBatches: 1, stages: [{ maximumSparsity: 0.5, steps: 2, learningRate: 1e-3 }], measureEvery: 2 },
+  };
+
+  test("trains a segmenter on masks, and measures it as its task does", async () => {
+    const { master, best, refused } = await buildMaster(network, day, options);
+    expect([refused, best.step, best.curve.map(({ sparsity }) => sparsity)]).toEqual([0, 2, [0, 0.5]]);
+    for (const { accuracy } of best.curve) expect(accuracy > 0 && accuracy < 1).toBe(true);
+    expect(levelsOf(master)).toEqual([0, 0.5]);
+  });
+
+  test("refuses to move pictures whose masks would stay", async () => {
+    const moved = buildMaster(network, day, { ...options, augment: { flip: true } });
+    await expect(moved).rejects.toMatchObject({ code: "config.invalid" });
   });
 });
 

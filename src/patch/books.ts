@@ -5,16 +5,16 @@ import type { Ledger } from "./ledger.js";
 import type { Member } from "./member.js";
 import { stepCost } from "./step-cost.js";
 
-/** Books what a course has cost, as if no frozen layer had been cached. */
+/** Books what a course has cost; frozen layers of a sample that were known from an epoch before cost nothing again. */
 export function bookCourse(
   ledger: Ledger | undefined,
   { name, preprocessing }: Pick<Member, "name" | "preprocessing">,
   model: Model,
   parameters: readonly string[],
-  { trained, measured, trainMs, measureMs }: Course,
+  { trained, cached, measured, trainMs, measureMs }: Course,
 ): void {
   const cost = stepCost(bindImage(model, preprocessing), { parameters });
-  ledger?.addSteps(name, cost, { images: trained, seconds: trainMs / 1000 });
+  ledger?.addSteps(name, cost, { images: trained, cached, seconds: trainMs / 1000 });
   const macs = measured * cost.forward;
   ledger?.add({ model: name, technique: "evaluation", macs, seconds: measureMs / 1000, count: measured });
 }

@@ -15,15 +15,19 @@ import {
 import { fileError, readTensorFile, type RunTensor, writeFileAtomic, writeTensorFile } from "../run/node.js";
 
 const count = z.int().min(1);
+const shapeSchema = z.discriminatedUnion("form", [
+  z.strictObject({ form: z.literal("residual"), reduction: z.number().min(1), kernel: count }),
+  z.strictObject({ form: z.enum(["low-rank", "joint"]), rank: count }),
+]);
 const pointSchema = z.strictObject({
   group: count,
   value: z.string(),
+  after: z.string().optional(),
   channels: count,
   layout: z.enum(["map", "tokens"]),
   stride: z.number().positive(),
   grid: z.tuple([count, count]).optional(),
-  reduction: z.number().min(1),
-  kernel: count,
+  shape: shapeSchema,
 });
 
 const manifestSchema = z.strictObject({
@@ -96,8 +100,8 @@ export function writePatch(model: Model, options: WritePatchOptions = {}): Uint8
 
 const FORMAT = "limber.patch";
 
-const describe = ({ group, value, channels, layout, stride, grid, reduction, kernel }: Patch) => ({
-  ...{ group, value, channels, layout, stride, reduction, kernel },
+const describe = ({ group, value, after, channels, layout, stride, grid, shape }: Patch) => ({
+  ...{ group, value, ...(after !== undefined && { after }), channels, layout, stride, shape },
   ...(grid && { grid: [...grid] as [number, number] }),
 });
 
@@ -159,9 +163,9 @@ export function applyPatch(model: Model, { manifest, tensors }: PatchFile): Mode
   }
   const groups = manifest.patches.map(({ group }) => group);
   const bare = detachPatches(model, groups);
-  const patched = manifest.patches.reduce<Model>((result, { reduction, kernel, grid, ...rest }) => {
-    const point: PatchPoint = { ...rest, ...(grid && { grid }) };
-    return attachPatches(result, [point], { reduction, kernel });
+  const patched = manifest.patches.reduce<Model>((result, { shape, grid, after, ...rest }) => {
+    const point: PatchPoint = { ...rest, ...(grid && { grid }), ...(after !== undefined && { after }) };
+    return attachPatches(result, [point], shape);
   }, bare);
   const initializers = new Map<string, Tensor>(patched.graph.initializers);
   const put = (name: string, key: string): void => {

@@ -1,4 +1,4 @@
-import { invariant, LimberError, type LongCall, Random, throwIfAborted } from "../base/index.js";
+import { LimberError, type LongCall, Random, throwIfAborted } from "../base/index.js";
 import { adam, type Model, type Optimizer, type Statistics } from "../graph/index.js";
 import { type Machine, type RunTensor, type SessionOptions, Trainer } from "../run/node.js";
 import { type Batch, batches, type Domain, type Preprocessing, type Score, type TaskHead } from "../vision/index.js";
@@ -19,8 +19,10 @@ export interface FineTuneOptions extends LongCall, SessionOptions {
   readonly epochs: number;
   /** Samples that train. */
   readonly indices: readonly number[];
-  /** Samples that tell after each epoch how good the model is. */
+  /** Samples that tell how good the model is. */
   readonly held: readonly number[];
+  /** Epochs after which they are asked; the last one is always measured. Default 1. */
+  readonly measureEvery?: number | undefined;
   readonly stop?: StopRule | undefined;
   /** What the loss compares with; default: the truth of the domain. */
   readonly targetsOf?: ((batch: Batch) => Promise<RunTensor> | RunTensor) | undefined;
@@ -33,7 +35,7 @@ export type StopReason = "epochs" | "plateau" | "target";
 /** How a course went. The best model is kept, not the last. */
 export interface Course {
   readonly model: Model;
-  /** On the held samples: before the first epoch, and after each. */
+  /** On the held samples: before the first epoch, and after those that were measured. */
   readonly scores: readonly Score[];
   readonly best: number;
   readonly losses: readonly number[];
@@ -56,7 +58,7 @@ export interface Course {
  * Throws: `aborted`, `config.invalid`, `data.invalid`, `run.failed`.
  */
 export async function fineTune(source: Model, domain: Domain, options: FineTuneOptions): Promise<Course> {
-  const { head, indices, held, batchSize, stop = STOP_RULE, signal, onProgress } = options;
+  const { head, indices, held, batchSize, stop = STOP_RULE, measureEvery = 1, signal, onProgress } = options;
   if (indices.length === 0 || held.length === 0) {
     const message = `domain "${domain.name}": samples to train on and samples to measure on, got ${indices.length} and ${held.length}; label more`;
     throw new LimberError("config.invalid", message, { domain: domain.name });
@@ -127,6 +129,7 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
   const epochs = options.parameters.length > 0 ? options.epochs : 0;
   while (!findReason() && losses.length < epochs) {
     losses.push(await trainOnce(losses.length));
+    if (losses.length % measureEvery > 0 && losses.length < epochs) continue;
     const score = await measure();
     if (score.value > scores[best]!.value) {
       kept = await trainer.exportModel();
@@ -136,7 +139,6 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
     const note = `${domain.name}, loss ${losses.at(-1)!.toFixed(3)}, ${(100 * score.value).toFixed(1)} %`;
     onProgress?.({ stage: "fine-tune", done: losses.length, total: options.epochs, note });
   }
-  invariant(scores.length === losses.length + 1, "a score before the first epoch, and one after each");
   const reason = findReason() ?? "epochs";
   return { model: kept, scores, best, losses, reason, cached: trainer.cache.hits, ...counts };
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "../base/index.js";
-import { type LibraryEntry, PatchLibrary, statisticsDistance, statisticsOf } from "./library.js";
+import { type LibraryEntry, PatchLibrary, poolStatistics, statisticsDistance, statisticsOf } from "./library.js";
 
 const at = (mean: number, deviation = 1) => ({ mean: [mean, 0], deviation: [deviation, 1] });
 const entry = (domain: string, mean: number, parent = "model"): LibraryEntry => ({
@@ -20,6 +20,18 @@ describe("statistics of a domain", () => {
     const { mean, deviation } = statisticsOf({ dtype: "float32", dims: [2, 2, 1, 2], data });
     expect(mean).toEqual([4, 15]);
     expect(deviation).toEqual([Math.sqrt(5), 5]);
+  });
+
+  test("of parts, pooled by their images, are those of the whole", () => {
+    const random = new Random(2);
+    const dims = (count: number) => [count, 2, 2, 2];
+    const data = Float32Array.from({ length: 6 * 8 }, () => random.normal());
+    const part = (from: number, to: number) => {
+      const images = { dtype: "float32", dims: dims(to - from), data: data.subarray(from * 8, to * 8) } as const;
+      return { statistics: statisticsOf(images), count: to - from };
+    };
+    const pooled = poolStatistics([part(0, 1), part(1, 6)]);
+    expect(statisticsDistance(pooled, part(0, 6).statistics)).toBeLessThan(1e-12);
   });
 
   test("are as far apart as mean and deviation are; images of one domain are close", () => {

@@ -40,6 +40,19 @@ export function statisticsOf({ dims, data }: RunTensor): DomainStatistics {
   return { mean, deviation: variance.map(Math.sqrt) };
 }
 
+/** Mean and deviation over parts of so many images each: deviations about the mean of all. */
+export function poolStatistics(
+  parts: readonly { readonly statistics: DomainStatistics; readonly count: number }[],
+): DomainStatistics {
+  const total = parts.reduce((sum, { count }) => sum + count, 0);
+  const channels = parts[0]?.statistics.mean ?? [];
+  const average = (of: (each: DomainStatistics, channel: number) => number): number[] =>
+    channels.map((_, c) => parts.reduce((sum, { statistics, count }) => sum + (count / total) * of(statistics, c), 0));
+  const mean = average((each, c) => each.mean[c]!);
+  const squares = average((each, c) => each.deviation[c]! ** 2 + (each.mean[c]! - mean[c]!) ** 2);
+  return { mean, deviation: squares.map(Math.sqrt) };
+}
+
 /**
  * How far apart two domains are: √(mean over channels of (μ − μ')² + (σ − σ')²), the Wasserstein distance of normal distributions.
  * Infinite where they have other channels.

@@ -6,6 +6,7 @@ import { createMachine } from "../run/node.js";
 import type { Batch } from "../vision/index.js";
 import { fineTune } from "./fine-tune.js";
 import { Ledger } from "./ledger.js";
+import { PatchLibrary } from "./library.js";
 import { type Drift, type LineOptions, type Patched, patchLine } from "./line.js";
 import { createMember, headParameters, type Member } from "./member.js";
 
@@ -96,6 +97,33 @@ describe("a line of models", () => {
     expect(next!.start.source).toBe("own");
     const { serving } = (await run({ heads: "none", biases: false, refreshes: false }))[0]!.member;
     expect(writeModel(detachPatches(serving))).toEqual(writeModel(prepareModel(trained)));
+  });
+
+  test("remembers the patch of a domain: where that comes again it serves as it did, without training", async () => {
+    const library = new PatchLibrary();
+    const [first] = await run({ count: 3, library, starts: ["library"] }, [members[0]!]);
+    expect(library.entries.map(({ domain, score }) => [domain, score])).toEqual([["dark", first!.score]]);
+    const books = new Ledger();
+    const options = { count: 3, library, starts: ["library"], ledger: books, targetShare: 2 } as const;
+    const [again] = await run(options, [members[0]!]);
+    expect(again!.start).toMatchObject({ source: "library", from: "dark" });
+    expect([again!.courses[0]!.steps, again!.score]).toEqual([0, first!.score]);
+    expect([books.total({ technique: "statistics" }).macs, books.total({ technique: "forward" }).macs]).toEqual([0, 0]);
+    expect(writeModel(again!.member.serving)).toEqual(writeModel(first!.member.serving));
+  });
+
+  test("forgets a patch that cannot be read, and starts at nothing", async () => {
+    const library = new PatchLibrary();
+    await run({ library }, [members[0]!]);
+    library.add({ ...library.entries[0]!, patch: Uint8Array.of(1) });
+    const [found] = await run({ library, starts: ["library"], tolerance: -1 }, [members[0]!]);
+    expect([found!.start.source, library.entries]).toEqual(["zero", []]);
+  });
+
+  test("attaches no patch where new statistics alone reach the target", async () => {
+    const [patched] = await run({ targetShare: 0 }, [members[0]!]);
+    expect([patched!.groups, patched!.courses[0]!.steps]).toEqual([[], 0]);
+    expect(findPatches(patched!.member.serving)).toEqual([]);
   });
 
   test("adds a patch where training rests below the target, and none when it may not", async () => {

@@ -1,12 +1,14 @@
 import { evaluateTask } from "../adapt/index.js";
 import { type LongCall, Random, throwIfAborted } from "../base/index.js";
-import { type Model, patchParameters } from "../graph/index.js";
+import { attachPatches, detachPatches, type Model, type PatchOptions, patchParameters } from "../graph/index.js";
 import { type Machine, Predictor, type SessionOptions } from "../run/node.js";
 import type { Domain } from "../vision/index.js";
 import { bookCourse, forwardMacs } from "./books.js";
 import { type EpochBudget, epochsFor, STOP_RULE, type StopRule, targetOf } from "./budget.js";
 import { type Course, fineTune } from "./fine-tune.js";
+import { findKnown, remember } from "./known.js";
 import type { Ledger } from "./ledger.js";
+import type { PatchLibrary } from "./library.js";
 import {
   groupBiases,
   headParameters,
@@ -14,7 +16,7 @@ import {
   type Member,
   patchMember,
   weightsFrom,
-  weightsOf,
+  withWeights,
 } from "./member.js";
 import { observe, type Observation } from "./observe.js";
 import { type ModelOrder, orderModels, type Turn } from "./order.js";
@@ -23,7 +25,7 @@ import { chooseSamples, type Selection, type SelectionOptions } from "./select.j
 import { correlationMacs, similarityMatrix } from "./similarity.js";
 import { findStart } from "./start.js";
 import { refreshStatistics } from "./statistics.js";
-import type { PatchTensors, Start, StartCandidate, StartSource } from "./warm.js";
+import type { Start, StartSource } from "./warm.js";
 
 /** A drift: pictures of the new surroundings that all models of the line see. */
 export interface Drift {
@@ -42,27 +44,32 @@ export interface LineOptions extends LongCall, SessionOptions {
   /** Whether a patch is added where training rests below the target. Default true. */
   readonly grows?: boolean | undefined;
   readonly models?: ModelOrder | undefined;
-  /** Where patches may start besides at nothing. Default: own, parent. */
+  /** Where patches may start besides at nothing. Default: own, parent, library. */
   readonly starts?: readonly StartSource[] | undefined;
-  /** Patches of the library that fit this drift. */
-  readonly library?: ((member: Member, drift: Drift) => Promise<readonly StartCandidate[]>) | undefined;
+  /** Past patches: one of a domain that looked alike may serve again, and what is accepted joins them. */
+  readonly library?: PatchLibrary | undefined;
   /** How samples are chosen; null: all train. */
   readonly selection?: SelectionOptions | null | undefined;
   /** Whether normalization layers get statistics of the new pictures first. Default true. Differs: PatchLine keeps the source's. */
   readonly refreshes?: boolean | undefined;
   readonly budget?: EpochBudget | undefined;
   readonly stop?: StopRule | undefined;
+  /** Epochs after which the held samples are asked, besides before the first and after the last. Default 1. */
+  readonly measureEvery?: number | undefined;
   /** Share of the score before the drift that is good enough. Default 0.95. */
   readonly targetShare?: number | undefined;
   /** How much worse than before a patched model may look on the held samples, whose score is an estimate. Default 0.02. */
   readonly tolerance?: number | undefined;
-  readonly reduction?: number | undefined;
+  /** What patches are made of. */
+  readonly patch?: Pick<PatchOptions, "form" | "reduction" | "kernel" | "rank"> | undefined;
   readonly heads?: HeadScope | undefined;
   /** Whether scales and biases of the groups with patches train too. Default true. Differs: PatchLine's design has patches alone. */
   readonly biases?: boolean | undefined;
   /** Default 1e-3, and a tenth of it for heads. */
   readonly learningRate?: number | undefined;
   readonly headScale?: number | undefined;
+  /** Default: that of heads. */
+  readonly biasScale?: number | undefined;
   readonly batchSize?: number | undefined;
   /** Samples that models are compared on. Default 64. */
   readonly compared?: number | undefined;
@@ -77,9 +84,12 @@ export interface Patched {
   /** As it serves from now on. */
   readonly member: Member;
   readonly turn: Turn & { readonly parentName?: string | undefined };
+  /** Undefined where all train. */
   readonly selection: Selection | undefined;
+  /** How many samples train. */
+  readonly samples: number;
   readonly start: Start;
-  /** Groups with patches: as planned, and at the end. */
+  /** Groups with patches: as planned, and at the end; none where statistics alone reached the target. */
   readonly planned: readonly number[];
   readonly groups: readonly number[];
   readonly epochs: number;
@@ -145,45 +155,53 @@ async function patchOne(
   options: LineOptions,
 ): Promise<Patched> {
   const { points, head, preprocessing } = member;
-  const base = options.refreshes === false ? member : await refresh(member, seen.indices, drift, options);
-  const { ledger, batchSize = 32, targetShare = 0.95, grows = true, heads = "biases" } = options;
+  const { ledger, library, batchSize = 32, targetShare = 0.95, tolerance = 0.02, grows = true } = options;
   const order = orderGroups(
     points.map(({ group }) => group),
     { order: options.order ?? "deepFirst", random: random.fork("groups") },
   );
   const planned = groupsFor(order, count);
-  const headNames = headParameters(member, heads);
-  const attach = (groups: readonly number[], weights?: PatchTensors): Model =>
-    patchMember(base, groups, { reduction: options.reduction, seed: options.seed }, weights);
+  const headNames = headParameters(member, options.heads ?? "biases");
+  const alongOf = (groups: readonly number[]): string[] => [
+    ...(options.biases === false ? [] : groupBiases(member, groups)),
+    ...headNames,
+  ];
+  const shape = { ...options.patch, seed: options.seed };
+  const fresh = patchMember(member, planned, shape);
 
   const selection = options.selection === null ? undefined : select(seen, batchSize, options.selection);
   const indices = selection ? selection.kept.map((i) => seen.indices[i]!) : seen.indices;
-  const along = [...(options.biases === false ? [] : groupBiases(base, planned)), ...headNames];
   const parents = [...done].map(([model, parent]) => ({
     ...{ source: "parent" as const, from: members[model]!.name, similarity: likeness[model]! },
-    tensors: weightsFrom(parent, base),
+    tensors: weightsFrom(parent, member),
   }));
-  const start = await findStart(member, attach(planned), drift, {
-    ...{ ...sessionOf(options), machine: options.machine, ledger, along },
-    others: [...parents, ...((await options.library?.(member, drift)) ?? [])],
+  const known = library && (await findKnown(library, member, seen.looks));
+  const measuresAnew = options.refreshes !== false;
+  const start = await findStart(member, fresh, drift, {
+    ...{ ...sessionOf(options), machine: options.machine, ledger, along: alongOf(planned) },
+    statistics: measuresAnew ? { sourceWeight: 0, variance: "unbiased" } : "fixed",
+    others: [...parents, ...(known ? [known.candidate] : [])],
     sources: options.starts ?? ["own", "parent", "library"],
   });
   const epochs = epochsFor(start.similarity, options.budget);
 
-  const target = targetOf(member.before, targetShare);
+  const isKnown = known !== undefined && start.source === "library";
+  const again = isKnown ? known.score - Math.max(tolerance, chanceOf(known.score, drift.held.length)) : Infinity;
+  const target = Math.min(targetOf(member.before, targetShare), again);
   const courses: Course[] = [];
   let groups = planned;
-  let model = attach(groups, start.tensors);
+  let model = withWeights(fresh, isKnown ? known.candidate.tensors : start.tensors);
+  if (measuresAnew && !isKnown) model = await refresh(member, model, seen.indices, drift, options);
   for (;;) {
-    const biases = options.biases === false ? [] : groupBiases(base, groups);
-    const parameters = [...patchParameters(model), ...biases, ...headNames];
+    const along = alongOf(groups);
+    const parameters = [...patchParameters(model), ...along];
     const course = await fineTune(model, drift.domain, {
       machine: options.machine,
       ...sessionOf(options),
       ...{ head, preprocessing, parameters, batchSize, epochs, indices, held: drift.held },
-      scale: new Map([...biases, ...headNames].map((each) => [each, options.headScale ?? 0.1])),
+      scale: scaleOf(along, headNames, options),
       learningRate: options.learningRate ?? 1e-3,
-      stop: options.stop ?? STOP_RULE,
+      ...{ stop: { ...(options.stop ?? STOP_RULE), target }, measureEvery: options.measureEvery },
       ...{ cacheBytes: options.cacheBytes, seed: options.seed, signal: options.signal, onProgress: options.onProgress },
     });
     courses.push(course);
@@ -193,34 +211,54 @@ async function patchOne(
     const next = grows ? findNextGroup(order, groups, { reason: course.reason, best, target }) : undefined;
     if (next === undefined) break;
     groups = [...groups, next].sort((a, b) => a - b);
-    model = attach(groups, weightsOf(model, parameters));
+    model = attachPatches(model, points, { ...shape, groups: [next] });
+  }
+  if (start.source === "zero" && courses.every(({ steps }) => steps === 0)) {
+    model = detachPatches(model); // statistics alone do
+    groups = [];
   }
   const last = courses.at(-1)!;
   const score = last.scores[last.best]!.value;
   const servingScore = await scoreServing(member, drift, options);
-  const accepted = score >= servingScore - (options.tolerance ?? 0.02);
+  const accepted = score >= servingScore - tolerance;
+  if (accepted && library)
+    remember(library, { ...member, serving: model }, { domain: drift.domain.name, looks: seen.looks, score });
   return {
     member: accepted ? { ...member, serving: model } : member,
     turn: { ...turn, ...(turn.parent !== undefined && { parentName: members[turn.parent]!.name }) },
-    ...{ selection, start, planned, groups, epochs, courses, servingScore, score, accepted },
+    ...{ selection, samples: indices.length, start, planned, groups, epochs, courses, servingScore, score, accepted },
   };
 }
 
-/** The member with statistics of the new pictures; all patches then stand on those. */
+/** By how much two scores of so many samples differ by chance: two standard errors of a share. */
+const chanceOf = (score: number, samples: number): number => 2 * Math.sqrt((score * (1 - score)) / samples);
+
+/** Factors on the learning rate: of heads, and of what else trains beside patches. */
+const scaleOf = (
+  along: readonly string[],
+  heads: readonly string[],
+  { headScale = 0.1, biasScale = headScale }: LineOptions,
+): ReadonlyMap<string, number> => new Map(along.map((name) => [name, heads.includes(name) ? headScale : biasScale]));
+
+/** Samples that statistics are measured on at most: those of more are hardly others. */
+const REFRESHED = 96;
+
+/** The model with statistics of the new pictures. */
 async function refresh(
-  member: Member,
+  { name, preprocessing }: Member,
+  model: Model,
   indices: readonly number[],
   { domain }: Drift,
   options: LineOptions,
-): Promise<Member> {
+): Promise<Model> {
   const { machine, ledger, batchSize = 32, signal } = options;
-  const { name, source, preprocessing } = member;
-  const { model, images, ms } = await refreshStatistics(source, domain, {
-    ...{ ...sessionOf(options), machine, preprocessing, batchSize, indices, signal },
+  const refreshed = await refreshStatistics(model, domain, {
+    ...{ ...sessionOf(options), machine, preprocessing, batchSize, indices: indices.slice(0, REFRESHED), signal },
   });
-  const macs = images * forwardMacs(source, preprocessing);
+  const { images, ms } = refreshed;
+  const macs = images * forwardMacs(model, preprocessing);
   ledger?.add({ model: name, technique: "statistics", macs, seconds: ms / 1000, count: images });
-  return { ...member, source: model };
+  return refreshed.model;
 }
 
 /** What inference tells of the pool; it would run anyway. */

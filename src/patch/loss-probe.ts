@@ -1,5 +1,5 @@
 import { type Tensor, zeros } from "../base/index.js";
-import { buildStep, inferShapes, type Model, modelUpTo, sgd, writeModel } from "../graph/index.js";
+import { buildStep, inferShapes, type Model, modelUpTo, sgd, type Statistics, writeModel } from "../graph/index.js";
 import type { Machine, RunTensor, SessionOptions } from "../run/node.js";
 import type { TaskHead } from "../vision/index.js";
 
@@ -8,6 +8,8 @@ export interface LossProbeOptions extends SessionOptions {
   readonly head: Pick<TaskHead<unknown>, "loss">;
   /** Weights that each measurement is given anew. */
   readonly parameters: readonly string[];
+  /** How normalization works meanwhile; default `fixed`. */
+  readonly statistics?: Statistics | undefined;
 }
 
 /** Tells the loss of a model on one batch for weights to choose among; loading them compiles nothing. */
@@ -19,12 +21,12 @@ export interface LossProbe extends AsyncDisposable {
 export async function createLossProbe(
   model: Model,
   { images, targets }: { readonly images: RunTensor; readonly targets: RunTensor },
-  { machine, head, parameters, ...session }: LossProbeOptions,
+  { machine, head, parameters, statistics = "fixed", ...session }: LossProbeOptions,
 ): Promise<LossProbe> {
   const input = model.graph.inputs.find(({ name }) => !model.graph.initializers.has(name))!.name;
   const bound = inferShapes(model, { inputDims: { [input]: images.dims } });
   const train = { loss: head.loss, optimizer: sgd(), parameters };
-  const step = buildStep(bound, { statistics: "fixed", train });
+  const step = buildStep(bound, { statistics, train });
   const loss = step.outputs.loss!;
   const forward = modelUpTo(step.model, [loss]);
   const loaded = await machine.createSession(writeModel(forward), session);

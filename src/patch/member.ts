@@ -1,11 +1,12 @@
 import type { Tensor } from "../base/index.js";
 import {
-  ancestorsOf,
   attachPatches,
   descendantsOf,
   findPatches,
   type Model,
+  nodesOfGroup,
   parametersOf,
+  type PatchOptions,
   type PatchPoint,
   patchParameters,
   prepareModel,
@@ -62,24 +63,17 @@ export function groupBiases(
   { source, points }: Pick<Member, "source" | "points">,
   groups: readonly number[],
 ): string[] {
-  const { graph } = source;
-  return points.flatMap(({ group, value }) => {
-    if (!groups.includes(group)) return [];
-    const before = points.find((point) => point.group === group - 1);
-    const inside = ancestorsOf(graph, [value]);
-    const earlier = before ? ancestorsOf(graph, [before.value]) : new Set<string>();
-    return parametersOf(source).flatMap(({ name, role, node }) => {
-      const isIn = node.outputs.some((output) => inside.has(output) && !earlier.has(output));
-      return isIn && role !== "weight" ? [name] : [];
-    });
-  });
+  const inside = new Set(
+    points.flatMap((point) => (groups.includes(point.group) ? nodesOfGroup(source.graph, point) : [])),
+  );
+  return parametersOf(source).flatMap(({ name, role, node }) => (inside.has(node) && role !== "weight" ? [name] : []));
 }
 
 /** The source with patches in these groups; weights that are given take the place of the initial ones. */
 export function patchMember(
   { source, points }: Pick<Member, "source" | "points">,
   groups: readonly number[],
-  options: { readonly reduction?: number | undefined; readonly seed?: number | undefined } = {},
+  options: PatchOptions = {},
   weights: PatchTensors = new Map(),
 ): Model {
   return withWeights(attachPatches(source, points, { ...options, groups }), weights);

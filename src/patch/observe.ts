@@ -1,6 +1,7 @@
 import { inferShapes, type Model, modelUpTo, type PatchPoint, writeModel } from "../graph/index.js";
 import type { Machine, RunTensor, SessionOptions } from "../run/node.js";
 import { batches, type Domain, type Preprocessing, type TaskHead } from "../vision/index.js";
+import { type DomainStatistics, poolStatistics, statisticsOf } from "./library.js";
 import { poolMaps, type GroupFeatures } from "./similarity.js";
 
 export interface ObserveOptions extends SessionOptions {
@@ -21,6 +22,8 @@ export interface Observation {
   /** How unsure the model is of each of them, in [0, 1]. */
   readonly uncertainty: Float64Array;
   readonly features: GroupFeatures;
+  /** What the samples look like on the whole, as the model is fed with them. */
+  readonly looks: DomainStatistics;
 }
 
 /** Runs samples of a domain through a model and keeps its uncertainty and what it makes of the first ones at the patch points. */
@@ -38,6 +41,7 @@ export async function observe(
   const seen: number[] = [];
   const uncertainty: number[] = [];
   const rows = points.map(() => [] as RunTensor[]);
+  const looks: { readonly statistics: DomainStatistics; readonly count: number }[] = [];
   for await (const batch of batches(domain, { indices, preprocessing, batchSize })) {
     if (batch.labels.length === 0) continue;
     const wanted = seen.length < featured ? values : [];
@@ -45,10 +49,11 @@ export async function observe(
     uncertainty.push(...head.uncertainty(outputs[output]!));
     if (wanted.length > 0) points.forEach(({ value, layout }, i) => rows[i]!.push(poolMaps(outputs[value]!, layout)));
     seen.push(...batch.indices);
+    looks.push({ statistics: statisticsOf(batch.images), count: batch.indices.length });
   }
   await loaded.dispose();
   const features = new Map(points.map(({ group }, i) => [group, stack(rows[i]!, featured)] as const));
-  return { indices: seen, uncertainty: Float64Array.from(uncertainty), features };
+  return { indices: seen, uncertainty: Float64Array.from(uncertainty), features, looks: poolStatistics(looks) };
 }
 
 /** At most `count` rows of all. Shapes: [n, C] each → [m, C]. */

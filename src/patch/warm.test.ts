@@ -33,6 +33,17 @@ describe("chooseStart", () => {
     expect(describeStart(start)).toBe("library fog-3: loss 1.000, a new patch 4.000");
   });
 
+  test("prefers what the model has learnt before where its loss is within the allowance, that of a like domain first", async () => {
+    const own: StartCandidate = { source: "own", tensors: patch(2.9) };
+    const library: StartCandidate = { source: "library", from: "fog", tensors: patch(2.85) };
+    const sourceOf = async (allowance: number, ...past: StartCandidate[]) =>
+      (await chooseStart(patch(0), [parent(3, 0.9), ...past], { ...options, allowance })).source;
+    expect(await sourceOf(0.05, own)).toBe("parent"); // losses of 1 and 1.1
+    expect(await sourceOf(0.2, own)).toBe("own");
+    expect(await sourceOf(0.2, own, library)).toBe("library");
+    expect(await sourceOf(0.12, own, library)).toBe("own");
+  });
+
   test("starts at nothing where nothing is better, also at equal losses", async () => {
     const start = await chooseStart(patch(0), [parent(9, 0.9), parent(8, 0.9, "b")], options);
     expect(start).toMatchObject({ source: "zero", loss: 4 });

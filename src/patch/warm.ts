@@ -38,12 +38,15 @@ export interface StartOptions {
   probe(tensors: PatchTensors): Promise<number>;
   /** Parents less alike are not tried. Default 0.5. */
   readonly threshold?: number | undefined;
+  /** Share by which the loss of a patch of the model's own, past or present, may be above the lowest. Default 0. */
+  readonly allowance?: number | undefined;
   /** Also tries the mean of the two parents most alike, by their likeness. Default false. */
   readonly mix?: boolean | undefined;
 }
 
 /**
- * Picks the start with the lowest loss on a probe batch, and the new patch where none is lower: a start is never worse than nothing.
+ * Picks the start with the lowest loss on a probe batch, and the new patch where none is lower: without an allowance a start is never
+ * worse than nothing.
  *
  * `zero` is the patch as attached: it says which tensors there are. A candidate that has only some of them, a patch of fewer groups, gets
  * the others from it.
@@ -53,11 +56,12 @@ export interface StartOptions {
 export async function chooseStart(
   zero: PatchTensors,
   candidates: readonly StartCandidate[],
-  { probe, threshold = 0.5, mix = false }: StartOptions,
+  { probe, threshold = 0.5, allowance = 0, mix = false }: StartOptions,
 ): Promise<Start> {
   const all = mix ? [...candidates, ...mixOf(candidates, zero, threshold)] : candidates;
   const tried: Tried[] = [];
   let best: Omit<Start, "tried"> | undefined;
+  const past = new Map<StartSource, Omit<Start, "tried">>();
   for (const { source, from, similarity, tensors } of [{ source: "zero", tensors: zero } as StartCandidate, ...all]) {
     const named = { source, ...(from !== undefined && { from }) };
     const refused = findObstacle({ source, similarity, tensors }, zero, threshold);
@@ -69,10 +73,14 @@ export async function chooseStart(
     const probed = await probe(whole);
     const loss = Number.isFinite(probed) ? probed : Infinity;
     tried.push({ ...named, ...(loss < Infinity ? { loss } : { refused: "not finite" }) });
-    if (!best || loss < best.loss)
-      best = { ...named, ...(similarity !== undefined && { similarity }), tensors: whole, loss };
+    const start = { ...named, ...(similarity !== undefined && { similarity }), tensors: whole, loss };
+    if (!best || loss < best.loss) best = start;
+    if (source === "library" || source === "own") past.set(source, start);
   }
   invariant(best, "a patch can always start at nothing");
+  const limit = best.loss * (1 + allowance);
+  const preferred = [past.get("library"), past.get("own")].find((each) => each && each.loss <= limit);
+  if (allowance > 0 && preferred) best = preferred;
   return { ...best, tried };
 }
 

@@ -1,3 +1,4 @@
+import { platform } from "node:process";
 import { Worker } from "node:worker_threads";
 import { LimberError } from "../base/index.js";
 import { writeModel } from "../graph/index.js";
@@ -16,6 +17,8 @@ export type NodeProvider = (typeof NODE_PROVIDERS)[number];
 export interface MachineOptions {
   /** What computes; default "cpu". Any other has to compute a small training step right before its first model. */
   readonly provider?: NodeProvider | undefined;
+  /** `background` gives way to all else that runs, on Linux; elsewhere it is `normal`, since only whole processes have a priority there. */
+  readonly priority?: "normal" | "background" | undefined;
 }
 
 /** Workers are plain JavaScript: from TypeScript sources (tests) the built file is used. */
@@ -28,21 +31,22 @@ const WORKER_URL = new URL(
  * Starts a worker thread that runs models. Dispose it: the worker lives until then.
  * Throws: `config.invalid` for a provider that Node.js does not have; later, at the first session, `provider.refused`.
  */
-export function createMachine({ provider = "cpu" }: MachineOptions = {}): Machine {
+export function createMachine({ provider = "cpu", priority = "normal" }: MachineOptions = {}): Machine {
   if (!NODE_PROVIDERS.includes(provider)) {
     const message = `provider: one of ${NODE_PROVIDERS.join(", ")} in Node.js, got "${provider as string}"`;
     throw new LimberError("config.invalid", message, { provider });
   }
-  const machine = new WorkerMachine(provider);
+  const machine = new WorkerMachine(provider, priority === "background" && platform === "linux");
   return provider === "cpu" ? machine : new CheckedMachine(machine);
 }
 
 class WorkerMachine extends RemoteMachine {
   private readonly worker: Worker;
 
-  constructor(provider: NodeProvider) {
+  constructor(provider: NodeProvider, givesWay: boolean) {
     super(provider);
-    this.worker = new Worker(WORKER_URL, { workerData: { provider, probe: writeModel(NEGATE) } satisfies WorkerData });
+    const workerData: WorkerData = { provider, givesWay, probe: writeModel(NEGATE) };
+    this.worker = new Worker(WORKER_URL, { workerData });
     this.worker.on("message", (reply: Reply) => this.settle(reply));
     this.worker.on("error", (cause) => this.end(workerEnded(`"${cause.message}"`, cause)));
     this.worker.on("exit", (code) => this.end(workerEnded(`exit code ${code}`)));

@@ -17,7 +17,7 @@ vi.mock("node:worker_threads", async (importOriginal) => {
   return {
     ...(await importOriginal<typeof Threads>()),
     parentPort: port.current,
-    workerData: { provider: "cpu", probe: writeModel(NEGATE) },
+    workerData: { provider: "cpu", givesWay: false, probe: writeModel(NEGATE) },
   };
 });
 

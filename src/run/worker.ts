@@ -1,4 +1,5 @@
 /** The worker thread of a machine in Node.js. */
+import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { Engine } from "./engine.js";
 import { createNodeRuntime } from "./node-runtime.js";
@@ -8,11 +9,15 @@ import type { Provider } from "./provider.js";
 /** What a worker starts with. It takes models as bytes: the graph library would cost it 18 MB. */
 export interface WorkerData {
   readonly provider: Provider;
+  /** To the threads of all others; only where a thread has a priority of its own. */
+  readonly givesWay: boolean;
   /** `NEGATE`, to try out the binding with. */
   readonly probe: Uint8Array;
 }
 
-const { provider, probe } = workerData as WorkerData;
+const { provider, givesWay, probe } = workerData as WorkerData;
+// on Linux that is of this thread, and of those that the runtime starts from it
+if (givesWay) setPriority(constants.priority.PRIORITY_LOW);
 const engine = new Engine(await createNodeRuntime(provider, probe));
 
 parentPort!.on("message", (envelope: Envelope) => {

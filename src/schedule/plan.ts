@@ -2,10 +2,10 @@ import type { AppState, TrialRequest } from "./app.js";
 
 /** What apps share, for one window. */
 export interface Device {
-  /** Time to give away. Units: milliseconds of the device; what is left of the window when a plan is made anew within it. */
+  /** Time to give away. Units: milliseconds of the device; what is left of the window when a plan is made anew within it, or after trials. */
   readonly windowMs: number;
   readonly memoryBytes: number;
-  /** Least share of every app, as long as the sum allows it. Default 0.05, and at most one n-th for n apps. */
+  /** Least share of every app, as long as the sum allows it. Default 0.05, and at most half of one n-th for n apps. */
   readonly floorShare?: number | undefined;
 }
 
@@ -23,6 +23,8 @@ export interface Decision {
   /** Level before and after for `retain`, steps before and after for `train`. */
   readonly from: number;
   readonly to: number;
+  /** Steps granted together with the level of a `retain`, where only both pay. */
+  readonly steps?: number | undefined;
   /** Weighted rise of the app's mean score over the window. */
   readonly gain: number;
   readonly costMs: number;
@@ -52,7 +54,7 @@ export interface Plan {
   readonly windowMs: number;
   /** In the order of the request. */
   readonly allocations: readonly Allocation[];
-  /** Together with trials. */
+  /** Without trials: they were paid for before. */
   readonly costMs: number;
   readonly memoryBytes: number;
   /** Apps that get nothing at all, since not even their smallest model fits; the least weighted ones. */
@@ -63,7 +65,7 @@ export interface Plan {
 export interface Planner {
   readonly name: string;
   readonly summary: string;
-  /** Trials that it wants before it decides; their cost counts. Default: none. */
+  /** Trials that it wants before it decides; who runs them takes their cost off the window. Default: none. */
   trials?(request: PlanRequest): readonly TrialRequest[];
   /** Deterministic. Throws: `config.invalid` for a request that is not one. */
   plan(request: PlanRequest): Plan;

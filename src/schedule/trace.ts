@@ -46,6 +46,8 @@ export interface Trace {
   readonly machine: string;
   /** Score on the source without any drift, by level. */
   readonly sourceScores: readonly number[];
+  /** What the levels tell of source pictures without any drift, as their references keep it. */
+  readonly sourceSignals: readonly Signals[];
   /** Measured, from the smallest to the largest. */
   readonly levels: readonly Level[];
   readonly drifts: readonly TraceDrift[];

@@ -1,4 +1,5 @@
 import { adaptEach, type AdaptOptions } from "../../adapt/index.js";
+import { peakStepBytes, weightBytes } from "../../elastic/index.js";
 import { distillation, type Model, parametersOf, sgd, type StepOptions } from "../../graph/index.js";
 import { createMachine, Predictor, type RunTensor, Trainer } from "../../run/node.js";
 import { batches, type Domain } from "../../vision/index.js";
@@ -13,7 +14,6 @@ import {
 } from "./course.js";
 import { Measures, type StayReport } from "./measures.js";
 import { createMagnitudeCut } from "./networks.js";
-import { peakStepBytes, weightBytes } from "./peak-bytes.js";
 
 /**
  * Adapts the large network to each stay, cuts it to the size of a surrogate by the L1 norm of its filters, and lets the small one learn

@@ -1,6 +1,6 @@
 import { adaptEach, findMethod, type Method } from "../../adapt/index.js";
 import { LimberError } from "../../base/index.js";
-import { adaptDomains, type ElasticOptions, MasterVersions } from "../../elastic/index.js";
+import { adaptDomains, type ElasticOptions, MasterVersions, peakStepBytes, weightBytes } from "../../elastic/index.js";
 import { foldBoosts, openMaster } from "../../graph/index.js";
 import { compressed } from "./compressed.js";
 import {
@@ -13,7 +13,6 @@ import {
   settingsOf,
 } from "./course.js";
 import { Measures } from "./measures.js";
-import { peakStepBytes, weightBytes } from "./peak-bytes.js";
 import type { Kind } from "./rows.js";
 
 const RATES: readonly number[] = [1e-4, 3e-4, 1e-3];

@@ -1,10 +1,10 @@
 import { type AdaptOptions, type Method, planMethod, type Scope } from "../../adapt/index.js";
 import type { LongCall } from "../../base/index.js";
+import { peakStepBytes } from "../../elastic/index.js";
 import type { Model } from "../../graph/index.js";
 import type { MachineOptions, SessionOptions } from "../../run/node.js";
 import { channelsOf, type Domain, type Preprocessing } from "../../vision/index.js";
 import type { Networks } from "./networks.js";
-import { peakStepBytes } from "./peak-bytes.js";
 import type { ElasticRow, Kind, Setting } from "./rows.js";
 import type { Stay } from "./sequence.js";
 

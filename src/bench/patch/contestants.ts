@@ -1,11 +1,12 @@
 import type { Statistics } from "../../graph/index.js";
 import {
-  attachConvLora,
   attachLiteResidual,
+  attachPatches,
   attachSideNet,
   headOf,
   type Model,
   parametersOf,
+  patchParameters,
 } from "../../graph/index.js";
 import {
   bookCourse,
@@ -16,6 +17,7 @@ import {
   type Ledger,
   type LineOptions,
   type Member,
+  type PatchLibrary,
   patchLine,
   refreshStatistics,
   type StopRule,
@@ -33,6 +35,8 @@ export interface Arena {
   readonly budget: EpochBudget & { readonly base: number };
   readonly stop: StopRule;
   readonly ledger: Ledger;
+  /** Past patches of this contestant. */
+  readonly library: PatchLibrary;
   /** How many patches a drift takes: by the predictor. */
   readonly count: (drift: Drift) => Promise<number>;
   readonly signal?: LineOptions["signal"];
@@ -109,16 +113,16 @@ function lined(
   return {
     ...{ name, kind, summary },
     async *adapt(members, drift, arena) {
-      const { machine, threads, seed, signal, batchSize, budget, stop, ledger, count } = arena;
-      for await (const { member, courses, selection, start, groups, accepted } of patchLine(members, drift, {
-        ...{ ...LINE_DEFAULTS, machine, threads, seed, signal, batchSize, budget, stop, ledger, count },
+      const { machine, threads, seed, signal, batchSize, stop, ledger, library, count } = arena;
+      for await (const { member, courses, samples, start, groups, accepted } of patchLine(members, drift, {
+        ...{ ...LINE_DEFAULTS, machine, threads, seed, signal, batchSize, stop, ledger, library, count },
         ...change(drift, arena),
       })) {
         const sum = (key: (course: (typeof courses)[number]) => number): number =>
           courses.reduce((total, course) => total + key(course), 0);
         yield {
           ...{ member, epochs: sum(({ losses }) => losses.length), steps: sum(({ steps }) => steps) },
-          samples: selection?.kept.length ?? drift.pool.length,
+          samples,
           ...{ patches: groups.length, start: start.source, accepted },
         };
       }
@@ -126,15 +130,13 @@ function lined(
   };
 }
 
-/** Everything off: as many patches as there are groups, from nothing, for all epochs, on all samples. */
-const cold = (arena: Arena): Partial<LineOptions> => ({
-  ...{ count: Infinity, grows: false, starts: [], selection: null },
-  budget: { ...arena.budget, discount: 0 },
+/** Everything off: as many patches as there are groups, from nothing, for as many epochs as every baseline, on all samples. */
+const cold = ({ budget }: Arena): Partial<LineOptions> => ({
+  ...{ count: Infinity, grows: false, starts: [], library: undefined, selection: null },
+  ...{ measureEvery: 1, targetShare: Infinity },
+  budget: { ...budget, discount: 0 },
 });
-const withoutWarmth = (arena: Arena): Partial<LineOptions> => ({
-  starts: [],
-  budget: { ...arena.budget, discount: 0 },
-});
+const withoutWarmth = { starts: [], library: undefined } as const;
 
 /** All contestants by their names; each differs from PatchLine, or from its parts, in one respect. */
 export const PATCH_CONTESTANTS: readonly PatchContestant[] = [
@@ -147,7 +149,7 @@ export const PATCH_CONTESTANTS: readonly PatchContestant[] = [
       }
     },
   },
-  lined("patchline", "ours", "patches as the drift needs, warm starts, chosen samples"),
+  lined("patchline", "ours", "patches as the drift needs, warm starts, few epochs"),
   tuned("full", "all parameters", {
     learningRate: 1e-3,
     prepare: ({ source }) => ({ model: source, parameters: named(parametersOf(source)) }),
@@ -177,27 +179,32 @@ export const PATCH_CONTESTANTS: readonly PatchContestant[] = [
   }),
   tuned("conv-lora", "low-rank changes of convolutions", {
     learningRate: 3e-3,
-    prepare: ({ source, points }) => attachConvLora(source, points),
+    prepare({ source, points }) {
+      const model = attachPatches(source, points, { form: "low-rank" });
+      return { model, parameters: patchParameters(model) };
+    },
   }),
   lined("patches-cold", "baseline", "all patches, from nothing, for all epochs, on all samples", (_, arena) =>
     cold(arena),
   ),
   lined("without-count", "ablation", "as many patches as groups", () => ({ count: Infinity, grows: false })),
-  lined("without-warm", "ablation", "patches start at nothing and train for all epochs", (_, arena) =>
-    withoutWarmth(arena),
-  ),
-  lined("without-selection", "ablation", "all samples train", () => ({ selection: null })),
+  lined("without-warm", "ablation", "patches start at nothing", () => withoutWarmth),
+  lined("with-selection", "ablation", "PatchLine on the most uncertain half of the samples", () => ({ selection: {} })),
   lined("only-patches", "ablation", "patches-cold, but as many patches as the drift needs", (_, arena) => ({
     ...cold(arena),
     ...{ count: arena.count, grows: true },
   })),
-  lined("only-warm", "ablation", "patches-cold, but with warm starts and fewer epochs", (_, arena) => ({
+  lined("only-warm", "ablation", "patches-cold, but with warm starts and fewer epochs from these", (_, arena) => ({
     ...cold(arena),
-    ...{ starts: ["own", "parent"], budget: arena.budget },
+    ...{ starts: undefined, library: arena.library, budget: arena.budget },
   })),
   lined("only-selection", "ablation", "patches-cold, but on chosen samples", (_, arena) => ({
     ...cold(arena),
     selection: {},
+  })),
+  lined("only-short", "ablation", "patches-cold, but for PatchLine's few epochs", (_, arena) => ({
+    ...cold(arena),
+    ...{ budget: { ...LINE_DEFAULTS.budget, discount: 0 }, measureEvery: LINE_DEFAULTS.measureEvery },
   })),
 ];
 

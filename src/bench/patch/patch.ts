@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { evaluateTask } from "../../adapt/index.js";
 import { isLimberError, type LongCall, throwIfAborted } from "../../base/index.js";
 import { writeModel } from "../../graph/index.js";
-import { createMember, type Drift, Ledger, type Member } from "../../patch/index.js";
+import { createMember, type Drift, Ledger, type Member, PatchLibrary } from "../../patch/index.js";
 import { createMachine, type Machine, type MachineOptions, Predictor } from "../../run/node.js";
 import { type Arena, type PatchContestant } from "./contestants.js";
 import { headlineOf, type PatchHeadline } from "./headline.js";
@@ -37,7 +37,7 @@ const STOP = { leastGain: 0.005, patience: 6 };
 
 /**
  * Every contestant follows the same drifts with the same models, samples, epochs and stop rule, and goes on from what it left. Work is booked
- * by what it was spent on, as if no frozen layer had been cached. When stopped, the report tells of what is done.
+ * by what it was spent on. When stopped, the report tells of what is done.
  * Throws: what `patchLine` throws, but `aborted`.
  */
 export async function benchPatch(options: PatchBenchOptions): Promise<PatchReport> {
@@ -64,11 +64,12 @@ export async function benchPatch(options: PatchBenchOptions): Promise<PatchRepor
           }
           let current: readonly Member[] = members;
           const own: PatchRow[] = [];
+          const library = new PatchLibrary();
           for (const [position, drift] of scene.drifts.entries()) {
             throwIfAborted(signal);
             const note = `${scene.dataset}, ${scene.backbone}, ${contestant.name}, ${drift.name}`;
             options.onProgress?.({ stage: "bench", done, total, note });
-            const place = { scene, run, seed, position };
+            const place = { scene, run, seed, position, library };
             const [next, found] = await measuring.follow(contestant, current, place);
             current = next;
             own.push(...found);
@@ -91,6 +92,7 @@ interface Place {
   readonly run: string;
   readonly seed: number;
   readonly position: number;
+  readonly library: PatchLibrary;
 }
 
 /** What is measured of a scene; the source models only once. */
@@ -115,14 +117,14 @@ class Measuring {
   async follow(
     contestant: PatchContestant,
     members: readonly Member[],
-    { scene, run, seed, position }: Place,
+    { scene, run, seed, position, library }: Place,
   ): Promise<readonly [readonly Member[], PatchRow[]]> {
     const { pool, held, batchSize, epochs, threads, signal, count } = this.options;
     const named = scene.drifts[position]!;
     const drift: Drift = drawDrift(named, { seed, position, pool, held });
     const ledger = new Ledger();
     const arena: Arena = {
-      ...{ machine: this.machine, threads, seed, batchSize, signal, ledger, stop: STOP },
+      ...{ machine: this.machine, threads, seed, batchSize, signal, ledger, library, stop: STOP },
       ...{ budget: { base: epochs }, count },
     };
     const next = new Map<string, Member>();

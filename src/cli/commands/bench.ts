@@ -16,6 +16,7 @@ import {
 import { writeFileAtomic } from "../../run/node.js";
 import { ELASTIC_BENCH_FLAGS, runElasticBench } from "../bench-elastic.js";
 import { PATCH_BENCH_FLAGS, runPatchBench } from "../bench-patch.js";
+import { runScheduleBench, SCHEDULE_BENCH_FLAGS } from "../bench-schedule.js";
 import { defineCommand, EXIT, type FlagValues } from "../command.js";
 import { describeBench } from "../describe-bench.js";
 import { formatCsv } from "../format.js";
@@ -46,13 +47,14 @@ const BENCH_FLAGS = {
   chart: { kind: "text", help: "write a page with charts", value: "file" },
   ...ELASTIC_BENCH_FLAGS,
   ...PATCH_BENCH_FLAGS,
+  ...SCHEDULE_BENCH_FLAGS,
 } as const;
 
 /** `bench <what>`: how fast is this machine, beside what others are used to? */
 export const bench = defineCommand({
   name: "bench",
-  summary: "Measure training steps beside PyTorch, or ElasticDNN and PatchLine beside other adaptation",
-  args: { what: { help: "the benchmark: engine, elastic or patch" } },
+  summary: "Measure training steps beside PyTorch; ElasticDNN, PatchLine and the scheduler beside others",
+  args: { what: { help: "the benchmark: engine, elastic, patch or schedule" } },
   flags: BENCH_FLAGS,
   examples: [
     "bench engine --json",
@@ -60,13 +62,15 @@ export const bench = defineCommand({
     "bench engine --rows bench.jsonl --csv bench.csv --chart bench.html",
     "bench elastic --world digits --json",
     "bench patch --world digits --seeds 1 --json",
+    "bench schedule --seeds 3 --json",
   ],
   async run({ args, flags, ...context }) {
     const { threads = availableParallelism(), seed, signal, onProgress, note } = context;
     if (args.what === "elastic") return runElasticBench(flags, { ...context, threads });
     if (args.what === "patch") return runPatchBench(flags, { ...context, threads });
+    if (args.what === "schedule") return runScheduleBench(flags, { ...context, threads });
     if (args.what !== "engine")
-      throw new LimberError("config.invalid", `bench: one of engine, elastic, patch, got "${args.what}"`);
+      throw new LimberError("config.invalid", `bench: one of engine, elastic, patch, schedule, got "${args.what}"`);
     const networks = flags.networks && checkNames("networks", flags.networks, NETWORK_NAMES);
     const modes = flags.modes && checkNames("modes", flags.modes, MODE_NAMES);
     const peers = checkNames("peers", flags.peers, PEER_NAMES);

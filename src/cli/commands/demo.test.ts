@@ -7,7 +7,7 @@ import { limber, temporaryFolder } from "../harness.test-helper.js";
 
 const runs = temporaryFolder();
 const small = ["demo", "--visits", "day,fog", "--images", "16", "--labelled", "8", "--runs", runs, "--threads", "1"];
-const tiny = (...flags: string[]): string[] => [...small, "--drifts", "none", ...flags];
+const tiny = (...flags: string[]): string[] => [...small, "--drifts", "none", "--windows", "0", ...flags];
 
 describe("limber demo", () => {
   it("prints one object with --json, and tells where the files are", async () => {
@@ -19,7 +19,7 @@ describe("limber demo", () => {
     expect((domains as { name: string }[]).map(({ name }) => name)).toEqual(["day", "fog"]);
     expect(rest).toMatchObject({
       seed: 3,
-      command: "limber demo --visits day,fog --drifts none --images 16 --labelled 8 --seed 3 --threads 1",
+      command: "limber demo --visits day,fog --drifts none --images 16 --labelled 8 --windows 0 --seed 3 --threads 1",
     });
     expect(stderr).toMatch(/2\/2 fog: source [\d.]+ %, Tent [\d.]+ %, patched [\d.]+ %, small [\d.]+ %/);
     const { metadata } = await readModelFile(join(folder as string, "weights", "patched.onnx"));
@@ -38,7 +38,7 @@ describe("limber demo", () => {
   });
 
   it("patches three models in line, with their pictures before and after in the report", async () => {
-    const { code, json } = await limber([...small, "--drifts", "fog", "--quiet", "--json"]);
+    const { code, json } = await limber([...small, "--drifts", "fog", "--windows", "0", "--quiet", "--json"]);
     expect(code).toBe(EXIT.ok);
     const { line, folder } = json() as { line: Record<string, number | string>[]; folder: string };
     expect(line.map(({ drift, task }) => `${drift} ${task}`).sort()).toEqual(

@@ -18,6 +18,12 @@ const DEMO_FLAGS = {
     value: "domain,...",
     help: "what three models in a line go through after that (default: fog,night), or none",
   },
+  windows: {
+    kind: "number",
+    minimum: 0,
+    default: 3,
+    help: "windows of five seconds in which three apps then share the device, or 0",
+  },
   runs: {
     kind: "text",
     value: "folder",
@@ -58,20 +64,21 @@ function commandLine(
   seed: number,
   { threads, provider }: Pick<Surroundings, "threads" | "provider">,
 ): string {
-  const { visits, drifts, images, labelled } = flags;
+  const { visits, drifts, images, labelled, windows } = flags;
   return [
     "limber demo",
     ...(visits ? [`--visits ${visits.join(",")}`] : []),
     ...(drifts ? [`--drifts ${drifts.join(",")}`] : []),
     ...(images === DEMO_FLAGS.images.default ? [] : [`--images ${images}`]),
     ...(labelled === DEMO_FLAGS.labelled.default ? [] : [`--labelled ${labelled}`]),
+    ...(windows === DEMO_FLAGS.windows.default ? [] : [`--windows ${windows}`]),
     `--seed ${seed}`,
     ...(threads === undefined ? [] : [`--threads ${threads}`]),
     ...(provider === "cpu" ? [] : [`--provider ${provider}`]),
   ].join(" ");
 }
 
-function formatResult({ headline, domains, line, folder }: DemoResult): string {
+function formatResult({ headline, domains, line, together, folder }: DemoResult): string {
   type Shares = Pick<DemoResult["headline"], "source" | "bn" | "tentOnline" | "tentAfter" | "patched">;
   const shares = ({ source, bn, tentOnline, tentAfter, patched }: Shares): string[] =>
     [source, bn, tentOnline, tentAfter, patched].map(formatShare);
@@ -93,7 +100,8 @@ function formatResult({ headline, domains, line, folder }: DemoResult): string {
     "Source, batch statistics and Tent start anew in every visit; a patch is kept and put back when its domain returns.";
   const small = [formatElastic(headline, domains), ELASTIC_LEGEND].join("\n\n");
   const inLine = line.length === 0 ? "" : `\n\n${formatLine(line)}\n\n${LINE_LEGEND}`;
-  return `${table}\n\n${legend}\n\n${small}${inLine}\nreport: ${resolve(folder, "results.html")}`;
+  const shared = together === null ? "" : `\n\n${formatTogether(together)}\n`;
+  return `${table}\n\n${legend}\n\n${small}${inLine}${shared}\nreport: ${resolve(folder, "results.html")}`;
 }
 
 const ELASTIC_LEGEND =
@@ -128,4 +136,16 @@ const formatLine = (line: DemoResult["line"]): string =>
     ]),
   );
 
+/** Three apps that shared the device, window by window. */
+const formatTogether = ({ rows, plans, overBudget }: NonNullable<DemoResult["together"]>): string => {
+  const cells = rows.map(({ window, app, surroundings, score, estimated, share, level, steps, latencyP99Ms }) => [
+    ...[`${window} ${app}`, surroundings, orDash(score), orDash(estimated), formatShare(share), level, String(steps)],
+    `${latencyP99Ms.toFixed(0)} ms`,
+  ]);
+  const titles = ["window and app", "sees", "score", "thought to be", "used", "size", "steps", "slowest answers"];
+  const legend = `Three apps share the device: ${plans} plans, ${overBudget} above the budget.`;
+  return `${formatTable(titles, cells)}\n\n${legend}`;
+};
+
+const orDash = (share: number | null): string => (share === null ? "-" : formatShare(share));
 const inMilliseconds = (seconds: number): string => `${Math.round(1000 * seconds)} ms`;

@@ -10,6 +10,7 @@ import { inspect } from "./inspect.js";
 import { line } from "./line.js";
 import { master } from "./master.js";
 import { patch } from "./patch.js";
+import { plan } from "./plan.js";
 import { prune } from "./prune.js";
 import { trainCommand } from "./train.js";
 
@@ -24,6 +25,7 @@ export const COMMANDS: readonly Command[] = [
   elastic,
   line,
   patch,
+  plan,
   corruptCommand,
   demo,
   bench,

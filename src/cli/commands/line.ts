@@ -34,7 +34,7 @@ const LINE_FLAGS = {
     default: 0.33,
     help: "share of the pictures that tells when to stop",
   },
-  epochs: { kind: "number", minimum: 1, default: 10, help: "most passes over the others" },
+  epochs: { kind: "number", minimum: 1, default: LINE_DEFAULTS.budget.base, help: "most passes over the others" },
   batch: { kind: "number", minimum: 1, default: 16, help: "images per step" },
   output: { kind: "text", value: "folder", help: "where patched models and patch files go" },
   ...PREPROCESSING_FLAGS,
@@ -93,7 +93,7 @@ export const line = defineCommand({
         { domain, held: order.slice(0, held), pool: order.slice(held) },
         {
           ...{ ...LINE_DEFAULTS, ...runtimeOf(context), machine, seed, signal, onProgress, ledger },
-          ...{ count: flags.patches, batchSize: flags.batch, budget: { base: flags.epochs } },
+          ...{ count: flags.patches, batchSize: flags.batch, budget: { ...LINE_DEFAULTS.budget, base: flags.epochs } },
         },
       )) {
         done.set(patched.member.name, patched.member);
@@ -152,12 +152,12 @@ interface Row {
 }
 
 const rowOf = ({ name: drift }: Domain, patched: Patched, ledger: Ledger): Row => {
-  const { member, servingScore, score, accepted, groups, start, selection, courses } = patched;
+  const { member, servingScore, score, accepted, groups, start, samples, courses } = patched;
   const { macs, seconds } = ledger.total({ model: member.name });
   return {
     ...{ drift, model: member.name, metric: taskOf(member.source).metric },
     ...{ before: servingScore, after: accepted ? score : servingScore, accepted, patches: groups.length },
-    ...{ start: start.source, from: start.from ?? null, samples: selection?.kept.length ?? 0 },
+    ...{ start: start.source, from: start.from ?? null, samples },
     epochs: courses.reduce((sum, { losses }) => sum + losses.length, 0),
     ...{ macs, seconds },
   };

@@ -4,12 +4,12 @@ import { LimberError } from "../../base/index.js";
 import { type BuiltMaster, buildMaster, type Measured, type Stage } from "../../elastic/index.js";
 import { addGates, gateParameters, gatesOf, type Model, writeModel } from "../../graph/index.js";
 import { fileError, writeFileAtomic } from "../../run/node.js";
-import { corruptDomain, type Dataset, joinDomains, keepFitted } from "../../vision/index.js";
+import { corruptDomain, type Dataset, joinDomains, keepFitted, taskOf } from "../../vision/index.js";
 import { defineCommand, type FlagValues } from "../command.js";
 import { CORRUPTION_SETS, expandCorruptions } from "../corruptions.js";
 import { createSkipNotes, DATA_FLAGS, openData } from "../data.js";
 import { formatCount, formatShare, formatTable } from "../format.js";
-import { hashFile, MODEL_FLAGS, openClassifier, openImageModel, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
+import { hashFile, MODEL_FLAGS, openImageModel, type OpenModel, PREPROCESSING_FLAGS, runtimeOf } from "../model.js";
 import { stampModel } from "../publish.js";
 
 const MASTER_FLAGS = {
@@ -127,11 +127,11 @@ export const master = defineCommand({
   },
 });
 
-type Context = Parameters<typeof openData>[1] & Parameters<typeof openClassifier>[2] & Parameters<typeof runtimeOf>[0];
+type Context = Parameters<typeof openData>[1] & Parameters<typeof openImageModel>[2] & Parameters<typeof runtimeOf>[0];
 
 interface Opened {
   readonly model: Model;
-  readonly preprocessing: Awaited<ReturnType<typeof openClassifier>>["preprocessing"];
+  readonly preprocessing: OpenModel["preprocessing"];
   readonly result?: BuiltMaster;
 }
 
@@ -145,7 +145,8 @@ async function trainMaster(
   flags: MasterFlags,
   context: Context & { readonly onProgress: Parameters<typeof buildMaster>[2]["onProgress"] },
 ): Promise<Opened> {
-  const opened = await openClassifier(path, flags, context);
+  const opened = await openImageModel(path, flags, context);
+  const task = taskOf(opened.model);
   const { preprocessing, batchSize, outputs } = opened;
   const read = async (data: string | undefined, flag: string, split: "train" | "validation"): Promise<Dataset> => {
     if (data === undefined) {
@@ -171,6 +172,8 @@ async function trainMaster(
     {
       ...{ preprocessing, batchSize, seed, signal, onProgress, ...runtimeOf(context) },
       ...{ optimizer, weightDecay, penalty, affinePenalty: flags.affine, levels, measureEvery },
+      // as in training: pictures of classifiers alone may be augmented
+      head: task.name === "classification" ? undefined : task.open(opened.model, preprocessing),
       ...{ augment: { flip, shift }, warmUpSteps: flags.warmUp },
       gates: { initial: "ranked", seed, reduction },
       validation: joinDomains(validation.name, validation.domains),

@@ -1,7 +1,14 @@
 import { readFile } from "node:fs/promises";
 import { extname } from "node:path";
 import { LimberError, sizeOf } from "../../base/index.js";
-import { detachPatches, findPatches, mergePatches, type Model, writeModel } from "../../graph/index.js";
+import {
+  detachPatches,
+  findPatches,
+  mergePatches,
+  type Model,
+  type PatchShape,
+  writeModel,
+} from "../../graph/index.js";
 import { applyPatch, hashParent, loadPatch, type PatchFile, savePatch, writePatch } from "../../patch/index.js";
 import { readModelFile, writeFileAtomic } from "../../run/node.js";
 import { defineCommand, type FlagValues, type Outcome } from "../command.js";
@@ -117,8 +124,7 @@ interface Row {
   readonly channels: number;
   readonly layout: string;
   readonly stride: number;
-  readonly reduction: number;
-  readonly kernel: number;
+  readonly shape: PatchShape;
   /** Numbers in it. */
   readonly parameters: number;
 }
@@ -132,8 +138,8 @@ interface Description {
 }
 
 type Shape = Omit<Row, "parameters">;
-const rowOf = ({ group, value, channels, layout, stride, reduction, kernel }: Shape, parameters: number): Row => ({
-  ...{ group, value, channels, layout, stride, reduction, kernel, parameters },
+const rowOf = ({ group, value, channels, layout, stride, shape }: Shape, parameters: number): Row => ({
+  ...{ group, value, channels, layout, stride, shape, parameters },
 });
 
 function describeModel(model: Model, sizeBytes: number): Description {

@@ -35,6 +35,7 @@ describe.runIf(CHROMIUM)(`the report in ${CHROMIUM ?? "Chromium (not found here:
     const { folder } = await runDemo({
       ...{ runs, seed: 5, visits: ["day", "fog", "day"], images: 16, labelled: 8, command: "limber demo", threads: 1 },
       drifts: [],
+      windows: 0,
       publish: ({ path, model }) => writeModelFile(path, model),
     });
     address = pathToFileURL(join(folder, "results.html")).href;

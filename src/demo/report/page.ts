@@ -7,7 +7,9 @@ import { dataUri, html, Html, kibibytes, milliseconds, percent, points, seconds 
 import { formatLine } from "./line.js";
 import { OVERLAY_STYLE } from "./overlay.js";
 import { SERIES } from "./series.js";
+import { SHARES_STYLE } from "./shares.js";
 import { STYLE } from "./style.js";
+import { formatTogether } from "./together.js";
 
 /** The report of a demo as one page that needs nothing else: no script, no font, no request. */
 export async function formatReportPage(
@@ -26,7 +28,7 @@ export async function formatReportPage(
         <title>limber demo: ${visits.length} visits, ${percent(headline.source)} → ${percent(headline.patched)}</title>
         <link rel="icon" href="data:," />
         <style>
-          ${new Html(STYLE + OVERLAY_STYLE)}
+          ${new Html(STYLE + OVERLAY_STYLE + SHARES_STYLE)}
         </style>
       </head>
       <body>
@@ -39,7 +41,8 @@ export async function formatReportPage(
             ${complete ? "" : `The run was stopped after ${visits.length} of ${plan.visits.length} visits.`}
           </p>
           ${visits.length === 0 ? [] : [formatBody(result, visits, plan)]}
-          ${line.length === 0 ? [] : [await formatLine(line)]} ${formatOrigin(result)}
+          ${line.length === 0 ? [] : [await formatLine(line)]}
+          ${result.together === null ? [] : [formatTogether(result.together)]} ${formatOrigin(result)}
         </main>
       </body>
     </html>`;

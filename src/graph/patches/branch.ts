@@ -108,20 +108,33 @@ export interface Replacement {
 }
 
 /** A value with a branch beside it: y = x + write(x). The branch has to give zeros at first. */
+export function besidePoint(
+  model: Model,
+  point: PatchPoint,
+  { name, seed, write }: { name: string; seed: number; write: (branch: Branch, x: Val) => Val },
+): Replacement {
+  const branch = new Branch(model, name, seed);
+  const before = new Emitter(1, namesOf(model)).freshName(`${point.value}:unpatched`);
+  const x = branch.read(point, before);
+  branch.emit.add(x, write(branch, x));
+  return { value: point.value, before, branch };
+}
+
+/** A model with a branch beside each of some values, and the weights of these. */
 export function addBeside(
   model: Model,
   points: readonly PatchPoint[],
   { base, seed, write }: { base: string; seed: number; write: (branch: Branch, x: Val, point: PatchPoint) => Val },
-): { readonly model: Model; readonly replacements: readonly Replacement[] } {
+): Attached {
   const names = namesOf(model);
-  const replacements = points.map((point): Replacement => {
-    const branch = new Branch(model, freePrefix(names, `${base}.${point.group}`), seed);
-    const before = new Emitter(1, names).freshName(`${point.value}:unpatched`);
-    const x = branch.read(point, before);
-    branch.emit.add(x, write(branch, x, point));
-    return { value: point.value, before, branch };
-  });
-  return { model: replaceValues(model, replacements), replacements };
+  const replacements = points.map((point) =>
+    besidePoint(model, point, {
+      ...{ name: freePrefix(names, `${base}.${point.group}`), seed },
+      write: (branch, x) => write(branch, x, point),
+    }),
+  );
+  const parameters = replacements.flatMap(({ branch }) => [...branch.initializers.keys()]);
+  return { model: replaceValues(model, replacements), parameters };
 }
 
 /**

@@ -46,7 +46,5 @@ export function attachSideNet(
       return branch.mix("give", side, point.channels);
     });
   };
-  const attached = addBeside(model, points, { base: "side", seed, write });
-  const parameters = attached.replacements.flatMap(({ branch }) => [...branch.initializers.keys()]);
-  return { model: attached.model, parameters };
+  return addBeside(model, points, { base: "side", seed, write });
 }

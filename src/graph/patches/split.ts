@@ -9,6 +9,8 @@ export interface PatchPoint {
   /** From 1, the group at the image, on. */
   readonly group: number;
   readonly value: string;
+  /** The value in front of the group's layers, the last one of the group before; none for the first group. */
+  readonly after?: string;
   readonly channels: number;
   readonly layout: Layout;
   /** Pixels of the image, in each direction, for one place of the value. */
@@ -29,7 +31,7 @@ export interface SplitOptions {
 }
 
 /** A value on the way that everything takes. */
-interface Station extends Omit<PatchPoint, "group"> {
+interface Station extends Omit<PatchPoint, "group" | "after"> {
   readonly node: Node;
   readonly places: number;
   /** A 1×1 convolution. */
@@ -75,7 +77,8 @@ export function splitBackbone(model: Model, options: SplitOptions = {}): readonl
 
 const number = (stations: readonly Station[]): readonly PatchPoint[] =>
   stations.map(({ value, channels, layout, stride, grid }, i) => ({
-    ...{ group: i + 1, value, channels, layout, stride, ...(grid && { grid }) },
+    ...{ group: i + 1, value, ...(i > 0 && { after: stations[i - 1]!.value }) },
+    ...{ channels, layout, stride, ...(grid && { grid }) },
   }));
 
 /** What a node gives as a station: a map or tokens of the images, of more than one place, under a name that the model has. */

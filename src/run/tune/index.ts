@@ -1,4 +1,4 @@
-export { findCacheFolder } from "./cache.js";
+export { findCacheFolder, findMachineKey, type MachineKey } from "./cache.js";
 export {
   type Change,
   type TuneMode,

@@ -1,12 +1,5 @@
-import { bytesPerElement, sizeOf } from "../../base/index.js";
-import {
-  buildStep,
-  type Graph,
-  inferShapes,
-  type Model,
-  type StepOptions,
-  type TensorType,
-} from "../../graph/index.js";
+import { bytesPerElement, sizeOf } from "../base/index.js";
+import { buildStep, type Graph, inferShapes, type Model, type StepOptions, type TensorType } from "../graph/index.js";
 
 /** Ops whose output is their first input under another shape. */
 const VIEWS: ReadonlySet<string> = new Set(["Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze"]);

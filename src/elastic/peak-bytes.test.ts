@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { modelOf, node } from "../../../test/helpers/graph.js";
-import { CLASSES, tinyNetwork } from "../../../test/helpers/tiny.js";
-import { tensorOf } from "../../base/index.js";
-import { attr, entropy, inferShapes, parametersOf, sgd } from "../../graph/index.js";
+import { modelOf, node } from "../../test/helpers/graph.js";
+import { CLASSES, tinyNetwork } from "../../test/helpers/tiny.js";
+import { tensorOf } from "../base/index.js";
+import { attr, entropy, inferShapes, parametersOf, sgd } from "../graph/index.js";
 import { peakGraphBytes, peakStepBytes, weightBytes } from "./peak-bytes.js";
 
 describe("peakGraphBytes", () => {

@@ -1,0 +1,131 @@
+import { availableParallelism, cpus } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isLimberError, type LongCall } from "../../base/index.js";
+import { fixSparsity, selectStatistics } from "../../graph/index.js";
+import { createMachine, readModelFile, type SessionOptions } from "../../run/node.js";
+import {
+  corruptDomain,
+  type CorruptionName,
+  corruptionNames,
+  createWorld,
+  parsePreprocessing,
+  preprocessingFromMetadata,
+  SEVERITIES,
+  type Severity,
+  taskOf,
+} from "../../vision/index.js";
+import { ElasticLearner } from "../apps/elastic-learner.js";
+import { methodOf } from "../apps/methods.js";
+import type { Trace } from "../trace.js";
+import { type RecordedApp, type RecordedDrift, recordTrace } from "./record-trace.js";
+import { readTrace, writeTrace } from "./trace-file.js";
+
+/** Kinds of apps that come with Limber. */
+export const TRACE_KINDS = ["classification", "detection", "segmentation"] as const;
+export type TraceKind = (typeof TRACE_KINDS)[number];
+
+export interface RecordTracesOptions extends LongCall, SessionOptions {
+  /** Where traces go, one `<kind>.json` each; drifts that are there already are not recorded again. */
+  readonly folder: string;
+  readonly kinds?: readonly TraceKind[] | undefined;
+  readonly sparsities?: readonly number[] | undefined;
+  /** Pictures to learn from, and to measure on, of each drift. Defaults 96 and 160. */
+  readonly pool?: number | undefined;
+  readonly held?: number | undefined;
+  readonly steps?: readonly number[] | undefined;
+  /** Measures costs again, where those of a trace that is there were taken on a busy or another machine. */
+  readonly reprofiles?: boolean | undefined;
+}
+
+const MODELS = new URL("../../../models/schedule/", import.meta.url);
+/** What is measured of each; the smallest networks in the segmenter's master are of no use, see models/README.md. */
+const SPARSITIES: Readonly<Record<TraceKind, readonly number[]>> = {
+  classification: [0.8, 0.6, 0.4, 0],
+  detection: [0.8, 0.4, 0],
+  segmentation: [0.6, 0.4, 0.2, 0],
+};
+const STEPS: Readonly<Record<TraceKind, readonly number[]>> = {
+  classification: [0, 2, 5, 10, 20, 40],
+  detection: [0, 4, 10, 20],
+  segmentation: [0, 4, 10, 20],
+};
+
+/**
+ * Records the embedded world for each kind: its domains, and day under corruptions, from which estimators learn.
+ * Throws: `aborted`, `io.not-found`.
+ */
+export async function recordTraces(options: RecordTracesOptions): Promise<readonly Trace[]> {
+  const traces: Trace[] = [];
+  for (const kind of options.kinds ?? TRACE_KINDS) traces.push(await recordKind(kind, options));
+  return traces;
+}
+
+/** An app of a kind that comes with Limber. Throws: `io.not-found`. */
+export async function openWorldKind(
+  kind: TraceKind,
+  options: Pick<RecordTracesOptions, "sparsities" | "threads">,
+): Promise<RecordedApp> {
+  const master = await readModelFile(fileURLToPath(new URL(`${kind}.onnx`, MODELS)));
+  const { sparsities = SPARSITIES[kind], threads } = options;
+  const preprocessing = parsePreprocessing(preprocessingFromMetadata(master.metadata));
+  const task = taskOf(master);
+  const head = task.open(fixSparsity(selectStatistics(master, 0), 0), preprocessing);
+  const learns = methodOf(task.name, head);
+  const isTaught = learns.method.labels === "required";
+  return {
+    ...{ kind, task: task.name, metric: task.metric, head, preprocessing, isTaught },
+    createLearner: (machine, trainers) =>
+      new ElasticLearner(master, { ...learns, preprocessing, sparsities, machine, trainers, threads }),
+  };
+}
+
+async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promise<Trace> {
+  const { folder, pool = 96, held = 160, steps = STEPS[kind], threads, optimization, signal, onProgress } = options;
+  const app = await openWorldKind(kind, options);
+  const path = join(folder, `${kind}.json`);
+  const world = createWorld();
+  const [source, ...domains] = world.dataset("test", pool + held).domains;
+  const [day] = world.dataset("validation", pool + held, [source!.name]).domains;
+  const drifts = mix(
+    domains.map((domain) => ({ name: domain.name, isValidation: false, domain })),
+    listShifts().map(([corruption, severity]) => {
+      const domain = corruptDomain(day!, corruption, { severity, seed: severity });
+      return { name: `${corruption} ${severity}`, isValidation: true, domain };
+    }),
+  );
+  await using machine = createMachine();
+  const before = await findTrace(path);
+  const trace = await recordTrace(app, {
+    ...{ machine, source: day!, drifts, steps, pool, held, batchSize: 32, threads, optimization, signal, onProgress },
+    command: `limber bench schedule --record assets/traces`,
+    machineName: `${cpus()[0]?.model ?? "unknown"}, ${availableParallelism()} threads, one used`,
+    recorded: before && options.reprofiles ? { ...before, levels: [] } : before,
+    onRecorded: (partial) => writeTrace(path, partial),
+  });
+  await writeTrace(path, trace);
+  return trace;
+}
+
+/** Every published corruption once, at severities in turn, then those that masters were trained under, strong. */
+const listShifts = (): (readonly [CorruptionName, Severity])[] => [
+  ...corruptionNames("reported").map((name, i) => [name, SEVERITIES[(2 * i + 2) % SEVERITIES.length]!] as const),
+  ...corruptionNames("held-out").map((name) => [name, 5] as const),
+];
+
+/** What was recorded there before, if anything. Throws: `data.invalid`. */
+async function findTrace(path: string): Promise<Trace | undefined> {
+  try {
+    return await readTrace(path);
+  } catch (error) {
+    if (isLimberError(error, "io.not-found")) return undefined;
+    throw error;
+  }
+}
+
+/** Both in turn, so that what is there early has some of each. */
+function mix(a: readonly RecordedDrift[], b: readonly RecordedDrift[]): RecordedDrift[] {
+  return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => [a[i], b[i]])
+    .flat()
+    .filter((drift) => drift !== undefined);
+}
