@@ -52,7 +52,7 @@ export async function runTogether({ seed, onEvent, ...options }: TogetherOptions
   await using world = new WorldApps({
     seed,
     pictures: PICTURES,
-    sparsities: [0.8, 0.6, 0.4, 0],
+    sparsityStep: 0.2,
     threads,
     signal,
     onProgress,

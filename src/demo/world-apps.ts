@@ -43,11 +43,10 @@ export interface WorldAppsOptions extends LongCall, SessionOptions {
   readonly pictures?: number | undefined;
   /** Different pictures of each domain. Default 256. */
   readonly images?: number | undefined;
-  /** Levels of each app, from the largest sparsity to the smallest. Default: 0.8 to 0 in steps of 0.1. */
-  readonly sparsities?: readonly number[] | undefined;
+  /** Sparsity from one level to the next, below the largest that was recorded. Default 0.1. */
+  readonly sparsityStep?: number | undefined;
 }
 
-const SPARSITIES: readonly number[] = [0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0];
 /** Pictures of the source that tell what signals are compared with, and as many again that scores are measured on. */
 const SOURCE_IMAGES = 160;
 const BATCH_SIZE = 32;
@@ -116,8 +115,10 @@ export class WorldApps implements AsyncDisposable {
     await this.training[Symbol.asyncDispose]();
   }
 
-  private get sparsities(): readonly number[] {
-    return this.options.sparsities ?? SPARSITIES;
+  private ladderBelow(largest: number): number[] {
+    const { sparsityStep = 0.1 } = this.options;
+    const rungs = Math.round(largest / sparsityStep);
+    return Array.from({ length: rungs + 1 }, (_, i) => Number(((largest * (rungs - i)) / rungs).toFixed(4)));
   }
 
   private kindOf(name: TraceKind): Promise<Kind> {
@@ -129,12 +130,13 @@ export class WorldApps implements AsyncDisposable {
   private async openKind(name: TraceKind): Promise<Kind> {
     const { threads = 1, signal, onProgress } = this.options;
     onProgress?.({ stage: "apps", done: TRACE_KINDS.indexOf(name), total: TRACE_KINDS.length, note: name });
-    const app = await openWorldKind(name, { sparsities: this.sparsities, threads });
+    const { levels: recorded } = await readTrace(join(TRACES_PATH, `${name}.json`));
+    const app = await openWorldKind(name, { sparsities: this.ladderBelow(recorded[0]!.sparsity!), threads });
     const { preprocessing } = app;
     const day = createWorld().dataset("validation", 2 * SOURCE_IMAGES, ["day"]).domains[0]!;
     const [first] = await readAll(day, { preprocessing, batchSize: PROFILED, images: PROFILED });
     const lessons = await this.readLessons("day", app);
-    const levels = await this.profile(app, first!.images, lessons);
+    const levels = await this.profile(app, recorded, first!.images, lessons);
     const { reference } = await measureSource(app, {
       ...{ machine: this.training, threads, signal, source: day, pool: SOURCE_IMAGES, held: SOURCE_IMAGES },
       ...{ batchSize: BATCH_SIZE, command: "", machineName: "", recorded: { levels } },
@@ -143,10 +145,14 @@ export class WorldApps implements AsyncDisposable {
   }
 
   /** What the ladder costs on this machine: some levels measured once and stored, those between from them; memory as recorded. */
-  private async profile(app: RecordedApp, pictures: RunTensor, lessons: readonly Lesson[]): Promise<readonly Level[]> {
+  private async profile(
+    app: RecordedApp,
+    recorded: readonly Level[],
+    pictures: RunTensor,
+    lessons: readonly Lesson[],
+  ): Promise<readonly Level[]> {
     const { threads = 1, signal, onProgress } = this.options;
     const setting = { threads, batchSize: BATCH_SIZE };
-    const { levels: recorded } = await readTrace(join(TRACES_PATH, `${app.kind}.json`));
     await using learner = app.createLearner(this.training);
     const { sizes } = learner;
     const rungs = (measured: readonly Level[]): Level[] => {

@@ -21,7 +21,7 @@ export interface LiveApp extends FrameSource {
   /** Units: milliseconds from the start; default: there from the start to the end. */
   readonly arriveMs?: number | undefined;
   readonly departMs?: number | undefined;
-  /** Steps that planners grant at a time, and at most in one surroundings. Defaults 10 and 100. */
+  /** Steps that planners grant at a time, and at most in one surroundings. Defaults 2 and 40: most of what training brings comes with the first steps. */
   readonly quantum?: number | undefined;
   readonly maxSteps?: number | undefined;
   /** Pictures of new surroundings until their drift is acted upon: what a model is made for. Default 16. */
@@ -146,7 +146,7 @@ export class LiveSlot {
 
   /** What a planner is told. While nothing was seen of its surroundings, and once training failed, nothing is expected of training. */
   stateFor(leftMs: number): AppState {
-    const { app, weight = 1, fps, deadlineMs, quantum = 10, maxSteps = 100 } = this.spec;
+    const { app, weight = 1, fps, deadlineMs, quantum = 2, maxSteps = 40 } = this.spec;
     const known = this.estimated ?? 0;
     const estimate = this.tracker.hasSeen ? this.tracker.estimate : () => known;
     const trained = (level: number): number => (level === app.level && !this.isStale ? app.steps : 0);

@@ -30,7 +30,7 @@ export interface RecordTracesOptions extends LongCall, SessionOptions {
   readonly folder: string;
   readonly kinds?: readonly TraceKind[] | undefined;
   readonly sparsities?: readonly number[] | undefined;
-  /** Pictures to learn from, and to measure on, of each drift. Defaults 96 and 160. */
+  /** Pictures to learn from, and to measure on, of each drift. Defaults 96 and 160 for classification, 64 and 128 else. */
   readonly pool?: number | undefined;
   readonly held?: number | undefined;
   readonly steps?: readonly number[] | undefined;
@@ -81,7 +81,17 @@ export async function openWorldKind(
 }
 
 async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promise<Trace> {
-  const { folder, pool = 96, held = 160, steps = STEPS[kind], threads, optimization, signal, onProgress } = options;
+  const isQuick = kind === "classification"; // a score of boxes or masks takes longer
+  const {
+    folder,
+    pool = isQuick ? 96 : 64,
+    held = isQuick ? 160 : 128,
+    steps = STEPS[kind],
+    threads,
+    optimization,
+    signal,
+    onProgress,
+  } = options;
   const app = await openWorldKind(kind, options);
   const path = join(folder, `${kind}.json`);
   const world = createWorld();
@@ -98,7 +108,7 @@ async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promis
   const before = await findTrace(path);
   const trace = await recordTrace(app, {
     ...{ machine, source: day!, drifts, steps, pool, held, batchSize: 32, threads, optimization, signal, onProgress },
-    command: `limber bench schedule --record assets/traces`,
+    command: `limber bench schedule --record-to assets/traces`,
     machineName: `${cpus()[0]?.model ?? "unknown"}, ${availableParallelism()} threads, one used`,
     recorded: before && options.reprofiles ? { ...before, levels: [] } : before,
     onRecorded: (partial) => writeTrace(path, partial),

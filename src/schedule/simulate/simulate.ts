@@ -19,7 +19,7 @@ export interface SimulateOptions extends LongCall {
   readonly estimator: Estimator;
   /** Of the planner. Default 0. */
   readonly seed?: number | undefined;
-  /** Steps that planners grant at a time. Default 10. */
+  /** Steps that planners grant at a time. Default 2: most of what training brings comes with the first steps. */
   readonly quantum?: number | undefined;
   /** Levels that a kind of app can run at. Default: 17 or so, those that were measured and others between them. */
   readonly ladder?: ((trace: Trace) => readonly Level[]) | undefined;
@@ -84,7 +84,7 @@ class VirtualDevice {
     private readonly planner: Planner,
     private readonly options: SimulateOptions,
   ) {
-    const { traces, ladder = fineLevelsOf, estimator, quantum = 10 } = options;
+    const { traces, ladder = fineLevelsOf, estimator, quantum = 2 } = options;
     const recordings = new Map(traces.map((trace) => [trace.kind, new Recording(trace, ladder(trace))]));
     const create = (spec: Scenario["apps"][number]): SimulatedApp => {
       const recording = recordings.get(spec.kind);
