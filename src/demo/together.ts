@@ -50,19 +50,21 @@ export interface TogetherOptions extends LongCall, SessionOptions {
 export async function runTogether({ seed, onEvent, ...options }: TogetherOptions): Promise<Together> {
   const { windows = 3, signal, onProgress, threads } = options;
   await using world = new WorldApps({
-    seed,
     pictures: PICTURES,
     sparsityStep: 0.2,
     threads,
     signal,
     onProgress,
   });
-  const apps = await world.open(CAMERAS.map((camera) => ({ ...camera, driftMs: WINDOW_MS, fps: FPS })));
+  const apps = await world.open(
+    CAMERAS.map((camera) => ({ ...camera, driftMs: WINDOW_MS, fps: FPS })),
+    seed,
+  );
   const recorder = new ShareRecorder(apps);
   try {
     const report = await runLive(apps, {
       ...{ planner: filterGrained(), estimator: fitEstimator(await readTraces()), windows, seed, signal },
-      ...{ device: { windowMs: WINDOW_MS, microWindows: 3, memoryBytes: 2 ** 30 }, onProgress },
+      ...{ device: { windowMs: WINDOW_MS, microWindows: 2, memoryBytes: 2 ** 30 }, onProgress },
       journal: (entry: LiveEntry) => {
         recorder.add(entry);
         const { kind, atMs, ...rest } = entry;

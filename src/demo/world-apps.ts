@@ -38,7 +38,6 @@ export interface WorldAppPlan {
 }
 
 export interface WorldAppsOptions extends LongCall, SessionOptions {
-  readonly seed: number;
   /** Pictures of one frame: what a camera gives at a time, or several cameras on one model. Default 8. */
   readonly pictures?: number | undefined;
   /** Different pictures of each domain. Default 256. */
@@ -50,6 +49,10 @@ export interface WorldAppsOptions extends LongCall, SessionOptions {
 /** Pictures of the source that tell what signals are compared with, and as many again that scores are measured on. */
 const SOURCE_IMAGES = 160;
 const BATCH_SIZE = 32;
+/** Pictures that an app learns from, the newest; and of these the ones that it is looked at by. */
+const [KEPT, SEEN] = [96, 32];
+/** Pictures of new surroundings until they are acted upon. */
+const PROBED = 48;
 /** Pictures of the source that models are first made for, and that costs are measured with. */
 const PROFILED = 64;
 /** Labelled pictures of each domain, for apps that learn from labels. */
@@ -64,8 +67,8 @@ export class WorldApps implements AsyncDisposable {
 
   constructor(private readonly options: WorldAppsOptions) {}
 
-  /** Opens apps at the source. Dispose each. Throws: what models, machines and methods throw. */
-  async open(plans: readonly WorldAppPlan[]): Promise<LiveApp[]> {
+  /** Opens apps at the source; another seed shows other pictures. Dispose each. Throws: what models, machines and methods throw. */
+  async open(plans: readonly WorldAppPlan[], seed: number): Promise<LiveApp[]> {
     const { pictures = 8 } = this.options;
     const opened: LiveApp[] = [];
     for (const plan of plans) {
@@ -74,18 +77,27 @@ export class WorldApps implements AsyncDisposable {
       const { head } = kind.app;
       const [seen, labelled] = [new Map<string, readonly Batch[]>(), new Map<string, readonly Lesson[]>()];
       for (const drift of drifts) {
-        seen.set(drift, await this.framesOf(drift, kind.app));
-        labelled.set(drift, await this.readLessons(drift, kind.app));
+        seen.set(drift, await this.framesOf(drift, kind.app, seed));
+        labelled.set(drift, await this.readLessons(drift, kind.app, seed));
       }
       let surroundings = drifts[0]!;
       const levels = kind.levels.map((level) => ({ ...level, inferMs: level.inferMs * pictures }));
       const create = () =>
         this.host(kind.app, {
-          ...{ name, levels, reference: kind.reference, pictures: kind.source },
+          ...{ name, levels, reference: kind.reference, pictures: kind.source, seed },
           ...teach(kind.app, () => labelled.get(surroundings)!),
         });
       opened.push({
-        ...{ app: await create(), kind: plan.kind, fps, weight, deadlineMs, probe: 4 * pictures, openTwin: create },
+        ...{
+          app: await create(),
+          kind: plan.kind,
+          surroundings: "day",
+          fps,
+          weight,
+          deadlineMs,
+          probe: PROBED,
+          openTwin: create,
+        },
         createMeter: () => head.createMeter(),
         frames: (index): Frame => {
           const place = Math.min(drifts.length - 1, Math.floor((1000 * index) / fps / driftMs));
@@ -100,9 +112,9 @@ export class WorldApps implements AsyncDisposable {
   }
 
   private host(app: RecordedApp, options: AppOptions): Promise<RunningApp> {
-    const { threads = 1, seed } = this.options;
+    const { threads = 1 } = this.options;
     const { serving, training } = this;
-    const hosting = { ...options, serving, training, threads, seed, batchSize: BATCH_SIZE };
+    const hosting = { ...options, serving, training, threads, batchSize: BATCH_SIZE, capacity: KEPT, seen: SEEN };
     const { task, head, createLearner } = app;
     return openApp(
       new HostedApp({ ...hosting, task, head, createLearner: (machine) => createLearner(machine) }),
@@ -135,7 +147,7 @@ export class WorldApps implements AsyncDisposable {
     const { preprocessing } = app;
     const day = createWorld().dataset("validation", 2 * SOURCE_IMAGES, ["day"]).domains[0]!;
     const [first] = await readAll(day, { preprocessing, batchSize: PROFILED, images: PROFILED });
-    const lessons = await this.readLessons("day", app);
+    const lessons = await this.readLessons("day", app, 0);
     const levels = await this.profile(app, recorded, first!.images, lessons);
     const { reference } = await measureSource(app, {
       ...{ machine: this.training, threads, signal, source: day, pool: SOURCE_IMAGES, held: SOURCE_IMAGES },
@@ -174,9 +186,9 @@ export class WorldApps implements AsyncDisposable {
     return rungs(levelsOfProfile(profile, setting));
   }
 
-  private framesOf(drift: string, { kind, preprocessing }: RecordedApp): Promise<readonly Batch[]> {
-    const { pictures = 8, images = 256, seed } = this.options;
-    const key = `${kind} ${drift}`; // kinds may differ in preprocessing
+  private framesOf(drift: string, { kind, preprocessing }: RecordedApp, seed: number): Promise<readonly Batch[]> {
+    const { pictures = 8, images = 256 } = this.options;
+    const key = `${kind} ${drift} ${seed}`; // kinds may differ in preprocessing
     const domain = createWorld({ seed }).dataset("test", images, [drift]).domains[0]!;
     const known = this.frames.get(key) ?? readAll(domain, { preprocessing, batchSize: pictures, images });
     this.frames.set(key, known);
@@ -184,9 +196,12 @@ export class WorldApps implements AsyncDisposable {
   }
 
   /** Labelled pictures, none of them among frames, for apps that learn from labels. */
-  private async readLessons(drift: string, { isTaught, preprocessing, head }: RecordedApp): Promise<readonly Lesson[]> {
+  private async readLessons(
+    drift: string,
+    { isTaught, preprocessing, head }: RecordedApp,
+    seed: number,
+  ): Promise<readonly Lesson[]> {
     if (!isTaught) return [];
-    const { seed } = this.options;
     const domain = createWorld({ seed }).dataset("train", LABELLED, [drift]).domains[0]!;
     const found = await readAll(domain, { preprocessing, batchSize: BATCH_SIZE, images: LABELLED });
     return found.map((batch) => ({ images: batch.images, targets: head.encode(batch) }));

@@ -27,9 +27,12 @@ export function thresholdOfShare(scores: ArrayLike<number>, share: number, thing
   return above === 0 ? Infinity : sorted[sorted.length - above]!;
 }
 
-/** ATC, average thresholded confidence: the share at or above τ; ATC-MC for scores of `largestOf`, ATC-NE of `negentropyOf`. In [0, 1]. */
+/**
+ * ATC, average thresholded confidence: the share at or above τ; ATC-MC for scores of `largestOf`, ATC-NE of `negentropyOf`. In [0, 1]. Where
+ * there can be more scores than things, as of boxes, things / above: answers too many are as wrong as too few.
+ */
 export function shareAbove(scores: ArrayLike<number>, threshold: number, things = scores.length): number {
   let above = 0;
   for (let i = 0; i < scores.length; i++) if (scores[i]! >= threshold) above++;
-  return Math.min(1, above / things);
+  return above <= things ? above / things : things / above;
 }

@@ -17,6 +17,8 @@ export interface RunningApp extends AsyncDisposable {
   readonly steps: number;
   /** Pictures of the present surroundings, to learn from: kept by the app, the oldest ones forgotten. */
   observe(images: RunTensor): void;
+  /** The surroundings changed: only so many of the newest pictures are of use. */
+  forget(kept: number): void;
   /** Shapes: [N, C, H, W] to the task's output. */
   predict(images: RunTensor): Promise<RunTensor>;
   /** Makes the model of a level for the pictures seen last; it serves from the next `swap` on. What the one before learnt goes into the master first. */

@@ -52,7 +52,7 @@ export interface RealRuns {
 /** Frames of a second, and pictures of a frame: together enough that sizes matter to a small device. */
 const [FPS, PICTURES] = [8, 16];
 const SCENARIO = "embedded world";
-const MICRO_WINDOWS = 3;
+const MICRO_WINDOWS = 2;
 
 /**
  * Every planner runs the same real apps on this device through the same drifts of the embedded world, another one for each app and window.
@@ -68,6 +68,7 @@ export async function runReal(options: RealOptions): Promise<RealRuns> {
     ).flat(),
   );
   const [rows, shares, estimates]: [ScheduleRow[], ShareSeries[], EstimatePoint[]] = [[], [], []];
+  await using world = new WorldApps({ pictures: PICTURES, signal, onProgress: options.onProgress });
   const all = (complete: boolean): RealRuns => ({ rows, shares, estimates, complete });
   for (const [done, place] of places.entries()) {
     const finished = known.find(
@@ -80,7 +81,7 @@ export async function runReal(options: RealOptions): Promise<RealRuns> {
     options.onProgress?.({ stage: "real", done, total: places.length, note: `${place.apps} apps, ${place.planner}` });
     try {
       throwIfAborted(signal);
-      const { report, series } = await runOnce(place, estimator, options);
+      const { report, series } = await runOnce(place, world, estimator, options);
       if (!report.complete) return all(false);
       const row = rowOf(report, { run, place, windows });
       rows.push(row);
@@ -109,12 +110,12 @@ export function planWorldApps(count: number, seed: number, windows: number, wind
 
 async function runOnce(
   place: RealPlace,
+  world: WorldApps,
   estimator: Estimator,
-  { windows, windowMs, signal, onProgress, onEntry }: RealOptions,
+  { windows, windowMs, signal, onEntry }: RealOptions,
 ): Promise<{ report: LiveReport; series: ShareSeries }> {
   const { apps: count, planner, seed } = place;
-  await using world = new WorldApps({ seed, pictures: PICTURES, signal, onProgress });
-  const apps = await world.open(planWorldApps(count, seed, windows, windowMs));
+  const apps = await world.open(planWorldApps(count, seed, windows, windowMs), seed);
   const recorder = new ShareRecorder(apps);
   try {
     const report = await runLive(apps, {
@@ -161,8 +162,8 @@ function rowOf(
 
 /** How much slower the predictions of four apps are while all of them train. Throws: as `measureServing`. */
 export async function measureWorldServing(options: LongCall = {}): Promise<ServingReport> {
-  await using world = new WorldApps({ seed: 0, pictures: 1, sparsityStep: 0.4, ...options });
-  const apps = await world.open(planWorldApps(4, 0, 1, 60_000));
+  await using world = new WorldApps({ pictures: 1, sparsityStep: 0.4, ...options });
+  const apps = await world.open(planWorldApps(4, 0, 1, 60_000), 0);
   try {
     return await measureServing(apps, options);
   } finally {

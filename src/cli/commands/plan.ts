@@ -21,7 +21,7 @@ export const plan = defineCommand({
   examples: ["plan docs/examples/plan.json", "plan docs/examples/plan.json --planner uniform --json"],
   async run({ args, flags }) {
     const request = parsePlanRequest(await readJson(args.request));
-    const planner: Planner = PLANNERS[flags.planner as keyof typeof PLANNERS];
+    const planner: Planner = PLANNERS[flags.planner];
     const made = planner.plan(request);
     return { json: { ...made }, text: describePlan(made, request) };
   },

@@ -91,6 +91,10 @@ export class HostedApp implements RunningApp {
     this.pictures.add(images);
   }
 
+  forget(kept: number): void {
+    this.pictures.keep(kept);
+  }
+
   async predict(images: RunTensor): Promise<RunTensor> {
     return this.serves().predict(images);
   }

@@ -22,6 +22,11 @@ export class Pictures {
     this.rows = this.rows.slice(-this.capacity);
   }
 
+  /** Forgets all but the newest ones. */
+  keep(count: number): void {
+    this.rows = this.rows.slice(-count);
+  }
+
   /** The newest ones, at most so many, the newest last. Throws: `data.invalid` where there are none. */
   latest(count: number): RunTensor {
     return this.pack(this.rows.slice(-count));

@@ -37,6 +37,11 @@ export class FakeApp implements RunningApp {
     this.pictures += images.dims[0]!;
   }
 
+  forget(kept: number): void {
+    this.pictures = Math.min(this.pictures, kept);
+    this.done.push(`forget all but ${kept}`);
+  }
+
   /** The answer is the score. */
   async predict(): Promise<RunTensor> {
     const { level, steps } = this.served;

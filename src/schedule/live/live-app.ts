@@ -1,5 +1,5 @@
 import type { RunTensor } from "../../run/node.js";
-import type { Meter } from "../../vision/index.js";
+import type { BatchTruth, Meter } from "../../vision/index.js";
 import type { AppState, Level, Trial } from "../app.js";
 import { type Estimator, ScoreTracker } from "../estimate/index.js";
 import { type MeasuredTime, profileDriftOf } from "../profile/index.js";
@@ -26,7 +26,9 @@ export interface LiveApp extends FrameSource {
   readonly maxSteps?: number | undefined;
   /** Pictures of new surroundings until their drift is acted upon: what a model is made for. Default 16. */
   readonly probe?: number | undefined;
-  /** Judges the answers to frames whose truth is known. */
+  /** What the model that serves at first was made for. Default: the first surroundings that it sees. */
+  readonly surroundings?: string | undefined;
+  /** Judges the answers to frames whose truth is known, when the run is over: until then they are kept, so this is for measurements. */
   readonly createMeter?: (() => Meter) | undefined;
   /** The same app once more, for trials of planners: it is disposed after them. */
   readonly openTwin?: (() => Promise<RunningApp>) | undefined;
@@ -46,7 +48,7 @@ interface Tally {
   shed: number;
   failed: number;
   readonly latencies: number[];
-  meter: Meter | undefined;
+  readonly answers: { readonly output: RunTensor; readonly truth: BatchTruth }[];
 }
 
 /** An app at work, with all that is known of it. A planner sees no more than `stateFor`. */
@@ -111,14 +113,14 @@ export class LiveSlot {
     app.observe(images);
     if (openTwin) this.pictures.push(images);
     if (this.pictures.length > 64) this.pictures.shift();
-    // a model that is there was made for the first surroundings
-    this.surroundings ??= { name, pictures: 0, isKnown: true };
+    this.surroundings ??= { name: this.spec.surroundings ?? name, pictures: 0, isKnown: true };
     if (name !== undefined && this.surroundings.name !== name)
       this.surroundings = { name, pictures: 0, isKnown: false };
     const present = this.surroundings;
     present.pictures += images.dims[0]!;
     if (present.isKnown || present.pictures < probe) return undefined;
     present.isKnown = true;
+    app.forget(present.pictures);
     this.tracker.forget();
     this.isStale = this.isUnseen = true;
     return name;
@@ -151,7 +153,9 @@ export class LiveSlot {
     const estimate = this.tracker.hasSeen ? this.tracker.estimate : () => known;
     const trained = (level: number): number => (level === app.level && !this.isStale ? app.steps : 0);
     return {
-      ...{ name: this.name, weight, deadlineMs, levels: this.levels, level: app.level, quantum },
+      ...{ name: this.name, weight, deadlineMs, levels: this.levels, quantum },
+      // made for other surroundings, it has to be made anew at any level
+      level: this.isStale ? undefined : app.level,
       ...{ frames: (fps * leftMs) / 1000, maxSteps: this.hasFailed ? 0 : maxSteps },
       estimate: (level, steps) => estimate(level, Math.max(0, Math.min(steps, maxSteps - trained(level)))),
       ...{ history: [...this.history], trials: this.trials },
@@ -194,29 +198,38 @@ export class LiveSlot {
       if (tookMs > (this.spec.deadlineMs ?? Infinity)) tally.late++;
       tally.latencies.push(tookMs);
     }
-    if (frame.truth) (this.window.meter ??= this.spec.createMeter?.())?.add(output, frame.truth);
+    if (frame.truth && this.spec.createMeter) this.window.answers.push({ output, truth: frame.truth });
   }
 
-  /** Of a window that ended; nothing where it was not there. */
-  closeWindow(): LiveWindowApp | undefined {
+  /** What is to be told of a window that ended, when there is time to judge its answers; nothing where it was not there. */
+  closeWindow(): (() => LiveWindowApp) | undefined {
     const tally = this.window;
     this.window = this.emptyTally();
     [this.hasFailed, this.trials] = [false, []];
-    const { presentMs, shareMs, usedMs, asked, served, meter, latencies } = tally;
+    const { presentMs, shareMs, usedMs, latencies } = tally;
     if (presentMs === 0) return undefined;
-    if (this.isPresent && this.estimated !== undefined) this.history.push(this.estimated);
-    // what got no answer counts 0, as in a simulation
-    const score = meter && meter.read().value * (served / asked);
-    if (score !== undefined) this.windowScores.push({ score, presentMs });
-    return {
-      ...{ app: this.name, presentMs, score, estimated: this.estimated },
-      ...{ share: shareMs / presentMs, usedShare: usedMs / presentMs },
-      ...{ level: this.spec.app.level, steps: this.spec.app.steps },
+    const { name, estimated } = this;
+    const { level, steps } = this.spec.app;
+    if (this.isPresent && estimated !== undefined) this.history.push(estimated);
+    return () => ({
+      ...{ app: name, presentMs, score: this.judge(tally), estimated },
+      ...{ share: shareMs / presentMs, usedShare: usedMs / presentMs, level, steps },
       ...unanswered(tally),
       latency: latencyOf(latencies),
-    };
+    });
   }
 
+  /** What got no answer counts 0, as in a simulation. */
+  private judge({ answers, asked, served, presentMs }: Tally): number | undefined {
+    const meter = answers.length > 0 ? this.spec.createMeter?.() : undefined;
+    if (!meter) return undefined;
+    for (const { output, truth } of answers) meter.add(output, truth);
+    const score = meter.read().value * (served / asked);
+    this.windowScores.push({ score, presentMs });
+    return score;
+  }
+
+  /** Once all windows are judged. */
   row(): LiveAppRow {
     const { presentMs, asked, served, late, latencies } = this.whole;
     const scoredMs = this.windowScores.reduce((sum, each) => sum + each.presentMs, 0);
@@ -231,7 +244,7 @@ export class LiveSlot {
 
   private emptyTally(): Tally {
     const none = { presentMs: 0, shareMs: 0, usedMs: 0, asked: 0, served: 0, late: 0, dropped: 0, shed: 0, failed: 0 };
-    return { ...none, latencies: [], meter: undefined };
+    return { ...none, latencies: [], answers: [] };
   }
 }
 

@@ -10,7 +10,7 @@ import { TimeSlicer } from "../slice/time-slicer.js";
 import { type Frame, serveFrames } from "./frames.js";
 import type { LiveEntry, LiveEvent, LiveWork } from "./journal.js";
 import { type LiveApp, LiveSlot } from "./live-app.js";
-import { type LiveReport, type LiveWindow, meanScore } from "./report.js";
+import { type LiveReport, type LiveWindow, type LiveWindowApp, meanScore } from "./report.js";
 
 export interface LiveOptions extends LongCall {
   readonly planner: Planner;
@@ -80,7 +80,7 @@ class LiveDevice {
   private readonly startMs: number;
   private readonly time = { predictMs: 0, makeMs: 0, trainMs: 0, trialMs: 0, observeMs: 0 };
   private readonly cameras = new Map<LiveSlot, { readonly over: AbortController; readonly done: Promise<void> }>();
-  private readonly windows: LiveWindow[] = [];
+  private readonly windows: { readonly window: number; readonly apps: readonly (() => LiveWindowApp)[] }[] = [];
   private readonly decisionMs: number[] = [];
   private readonly tally = { overBudget: 0, trials: 0 };
   private window = 0;
@@ -322,8 +322,9 @@ class LiveDevice {
   }
 
   private hasWork(slot: LiveSlot): boolean {
-    const { allocation, hasFailed, plannedSteps, spec } = slot;
-    return allocation !== undefined && !hasFailed && (plannedSteps > 0 || allocation.level !== spec.app.level);
+    const { allocation, hasFailed, isStale, plannedSteps, spec } = slot;
+    const isOther = isStale || allocation?.level !== spec.app.level;
+    return allocation !== undefined && !hasFailed && (plannedSteps > 0 || isOther);
   }
 
   private async work(slot: LiveSlot, over: AbortSignal): Promise<void> {
@@ -392,13 +393,16 @@ class LiveDevice {
 
   private closeWindow(): void {
     this.pass();
-    const apps = this.slots.flatMap((slot) => slot.closeWindow() ?? []);
-    const startMs = this.window * this.options.device.windowMs;
-    this.windows.push({ window: this.window, startMs, score: meanScore(apps, ({ presentMs }) => presentMs), apps });
+    this.windows.push({ window: this.window, apps: this.slots.flatMap((slot) => slot.closeWindow() ?? []) });
   }
 
   private report(complete: boolean): LiveReport {
-    const { options, windows, decisionMs, time, now } = this;
+    const { options, decisionMs, time, now } = this;
+    const windows = this.windows.map(({ window, apps: those }): LiveWindow => {
+      const apps = those.map((judge) => judge());
+      const startMs = window * options.device.windowMs;
+      return { window, startMs, score: meanScore(apps, ({ presentMs }) => presentMs), apps };
+    });
     const apps = this.slots.map((slot) => slot.row());
     const scores = apps.flatMap(({ score }) => score ?? []);
     const busyMs = Object.values(time).reduce((a, b) => a + b, 0);

@@ -41,6 +41,7 @@ class Clockwork {
       },
       steps: 0,
       observe: () => undefined,
+      forget: () => undefined,
       predict: async (images) => {
         await this.take((images.dims[0]! * size()) / threads);
         return output;

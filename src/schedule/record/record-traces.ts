@@ -117,10 +117,17 @@ async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promis
   return trace;
 }
 
-/** Every published corruption once, at severities in turn, then those that masters were trained under, strong. */
+/**
+ * Every published corruption once, at severities in turn, then those that masters were trained under, strong; and some of the first again, strong
+ * too: without those, estimates take every drift for a mild one.
+ */
 const listShifts = (): (readonly [CorruptionName, Severity])[] => [
   ...corruptionNames("reported").map((name, i) => [name, SEVERITIES[(2 * i + 2) % SEVERITIES.length]!] as const),
   ...corruptionNames("held-out").map((name) => [name, 5] as const),
+  ...(["fog", "snow", "brightness"] as const).map((name) => [name, 5] as const),
+  ["frost", 5],
+  ["contrast", 4],
+  ["impulse_noise", 5],
 ];
 
 /** What was recorded there before, if anything. Throws: `data.invalid`. */
