@@ -69,6 +69,17 @@ export function shareOfGain({ kappa, exponent, horizon }: Curve, steps: number):
   return rise(steps) / rise(horizon);
 }
 
+/** The same, remembered: planners ask for the same steps of thousands of apps. */
+function sharesOfGain(curve: Curve, steps: number): number {
+  const known = SHARES.get(curve) ?? new Map<number, number>();
+  SHARES.set(curve, known);
+  const share = known.get(steps) ?? shareOfGain(curve, steps);
+  if (known.size < SHARES_KEPT) known.set(steps, share);
+  return share;
+}
+const SHARES = new WeakMap<Curve, Map<number, number>>();
+const SHARES_KEPT = 1000;
+
 /** What is worse than at the source, each the larger the worse, for `EstimatorRecord.level`: none at the source itself. */
 export const levelFeatures = (source: Signals, steps: number, s: Signals): number[] => [
   source.confidence - s.confidence,
@@ -116,8 +127,8 @@ export function createEstimator(record: EstimatorRecord): Estimator {
   const sizesOf = (kind: string, levels: readonly Level[] | undefined): readonly number[] =>
     levels ? levels.map(({ size }) => size / levels.at(-1)!.size) : kindOf(kind).sizes;
   const sourceAt = (kind: string, size: number): SourceLevel => sourceLevelOf(kindOf(kind), size);
-  const clip = (kind: string, value: number): number =>
-    Math.min(Math.max(...kindOf(kind).sourceScores), Math.max(0, value));
+  const ceilingOf = (kind: string): number => Math.max(...kindOf(kind).sourceScores);
+  const clip = (kind: string, value: number): number => Math.min(ceilingOf(kind), Math.max(0, value));
   const scoreAt = (kind: string, size: number, { steps, signals }: Observation): number => {
     const source = sourceAt(kind, size);
     return clip(kind, source.score - predictLinear(record.level, kind, levelFeatures(source.signals, steps, signals)));
@@ -166,10 +177,11 @@ export function createEstimator(record: EstimatorRecord): Estimator {
         made.set(level, found);
         return found;
       };
+      const best = ceilingOf(kind);
       return (level, steps) => {
         const { start, gain } = made.get(level) ?? madeAt(level);
         const trained = level === serving.level ? serving.steps : 0;
-        return clip(kind, start + gain * shareOfGain(curve, trained + steps) + error);
+        return Math.min(best, Math.max(0, start + gain * sharesOfGain(curve, trained + steps) + error));
       };
     },
     correct: (error, observed, predicted) => (1 - CORRECTION) * error + CORRECTION * (observed - predicted),

@@ -2,8 +2,11 @@ import { costOf, makingShareOf, presentScoreOf, scoreOf } from "../objective.js"
 import type { Decision } from "../plan.js";
 import { type Draft, reservedMs, type Service } from "./service.js";
 
-/** More quanta than these are taken several at a time: a decision does not become slower where an app could train for very long. */
-const MOST_QUANTA = 32;
+/**
+ * More quanta than these are taken several at a time: a decision does not become slower where an app could train for very long, nor much slower where
+ * apps are many, each of which gets little.
+ */
+const mostQuantaFor = (apps: number): number => (apps <= 8 ? 32 : 10);
 /** Gains below it are rounding. */
 export const LEAST_GAIN = 1e-12;
 
@@ -46,8 +49,9 @@ export class Choices {
     const cheapestMs = levels.reduce((least, l) => Math.min(least, app.levels[l]!.stepMs), Infinity);
     const affordable = mostMs > 0 ? mostMs / cheapestMs : 0;
     const quanta = Math.min(app.maxSteps, affordable) / app.quantum;
-    this.quantum = app.quantum * Math.max(1, Math.ceil(quanta / MOST_QUANTA));
-    this.width = Math.min(Math.ceil(app.maxSteps / this.quantum), MOST_QUANTA) + 1;
+    const mostQuanta = mostQuantaFor(service.drafts.length);
+    this.quantum = app.quantum * Math.max(1, Math.ceil(quanta / mostQuanta));
+    this.width = Math.min(Math.ceil(app.maxSteps / this.quantum), mostQuanta) + 1;
     const size = levels.length * this.width;
     this.reserved = new Float64Array(size).fill(Infinity);
     this.value = new Float64Array(size);

@@ -118,16 +118,14 @@ async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promis
 }
 
 /**
- * Every published corruption once, at severities in turn, then those that masters were trained under, strong; and some of the first again, strong
- * too: without those, estimates take every drift for a mild one.
+ * Some published corruptions at their strongest, without which estimates take every drift for a mild one; then each once, at severities in turn, and
+ * those that masters were trained under, strong.
  */
 const listShifts = (): (readonly [CorruptionName, Severity])[] => [
+  ["contrast", 4],
+  ...(["fog", "frost", "brightness", "snow", "impulse_noise"] as const).map((name) => [name, 5] as const),
   ...corruptionNames("reported").map((name, i) => [name, SEVERITIES[(2 * i + 2) % SEVERITIES.length]!] as const),
   ...corruptionNames("held-out").map((name) => [name, 5] as const),
-  ...(["fog", "snow", "brightness"] as const).map((name) => [name, 5] as const),
-  ["frost", 5],
-  ["contrast", 4],
-  ["impulse_noise", 5],
 ];
 
 /** What was recorded there before, if anything. Throws: `data.invalid`. */
