@@ -46,7 +46,7 @@ describe("limber demo", () => {
     );
     for (const { source, patched, patches, samples } of line) {
       expect(patched).toBeGreaterThan(Number(source) + 0.1);
-      expect([patches, samples]).toEqual([3, 64]);
+      expect([patches, samples]).toEqual([3, 128]);
     }
     const page = readFileSync(join(folder, "results.html"), "utf8");
     expect(page.match(/<svg class="overlay"/g)).toHaveLength(3 * 5); // what is there, and two tasks before and after

@@ -123,7 +123,7 @@ function formatElastic(headline: DemoResult["headline"], domains: DemoResult["do
 }
 
 const LINE_LEGEND =
-  "PatchLine: three models with the same backbone follow the same drifts, one after another; patches and what trains with them, on chosen labels.";
+  "PatchLine: three models with the same backbone follow the same drifts, one after another; patches and what trains with them.";
 
 /** The three models of a line after each drift. */
 const formatLine = (line: DemoResult["line"]): string =>

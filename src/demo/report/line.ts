@@ -23,8 +23,8 @@ export async function formatLine(visits: readonly LineVisit[]): Promise<Html> {
   return html`<h2>Three models in a line</h2>
     <p class="note">
       PatchLine: a classifier, a detector and a segmenter with the same backbone see the same drifts. The backbone
-      stays; small patches behind its groups of layers train, with scales, biases and the head, on the labelled pictures
-      that a model is least sure of. A model may start from the patch of the one before it.
+      stays; small patches inside and behind its groups of layers train, with scales, biases and the head, on labelled
+      pictures. A model may start from the patch of the one before it.
     </p>
     <div class="panel">
       <table id="line">
