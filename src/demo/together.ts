@@ -52,6 +52,7 @@ export async function runTogether({ seed, onEvent, ...options }: TogetherOptions
   await using world = new WorldApps({
     pictures: PICTURES,
     sparsityStep: 0.2,
+    priority: "normal", // so that the demo ends in time on a busy machine
     threads,
     signal,
     onProgress,

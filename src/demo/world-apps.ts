@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { LongCall } from "../base/index.js";
-import { createMachine, type RunTensor, type SessionOptions } from "../run/node.js";
+import { createMachine, type Machine, type MachineOptions, type RunTensor, type SessionOptions } from "../run/node.js";
 import {
   type AppOptions,
   type Frame,
@@ -42,6 +42,8 @@ export interface WorldAppsOptions extends LongCall, SessionOptions {
   readonly pictures?: number | undefined;
   /** Different pictures of each domain. Default 256. */
   readonly images?: number | undefined;
+  /** Of what trains. Default `background`: it gives way to all other programs, too. */
+  readonly priority?: MachineOptions["priority"];
   /** Sparsity from one level to the next, below the largest that was recorded. Default 0.1. */
   readonly sparsityStep?: number | undefined;
 }
@@ -58,14 +60,16 @@ const PROFILED = 64;
 /** Labelled pictures of each domain, for apps that learn from labels. */
 const LABELLED = 96;
 
-/** Apps of the embedded world, ready to run together. Predictions share one machine; training has another, which gives way. */
+/** Apps of the embedded world, ready to run together. Predictions share one machine; training has another. */
 export class WorldApps implements AsyncDisposable {
   private readonly serving = createMachine();
-  private readonly training = createMachine({ priority: "background" });
+  private readonly training: Machine;
   private readonly kinds = new Map<TraceKind, Promise<Kind>>();
   private readonly frames = new Map<string, Promise<readonly Batch[]>>();
 
-  constructor(private readonly options: WorldAppsOptions) {}
+  constructor(private readonly options: WorldAppsOptions) {
+    this.training = createMachine({ priority: options.priority ?? "background" });
+  }
 
   /** Opens apps at the source; another seed shows other pictures. Dispose each. Throws: what models, machines and methods throw. */
   async open(plans: readonly WorldAppPlan[], seed: number): Promise<LiveApp[]> {
