@@ -14,7 +14,15 @@ describe("limber bench schedule", () => {
     const { code, json, stderr } = await limber([...small, ...flags]);
     expect(code, stderr).toBe(EXIT.ok);
     const first = json() as { headline: Record<string, unknown>; rows: readonly { planner: string }[] };
-    const keys = ["gainPoints", "estimator", "bruteForceShare", "decisionMs16", "decisionMs10000", "overBudget", "p99Ratio"];
+    const keys = [
+      "gainPoints",
+      "estimator",
+      "bruteForceShare",
+      "decisionMs16",
+      "decisionMs10000",
+      "overBudget",
+      "p99Ratio",
+    ];
     for (const key of keys) expect(first.headline).toHaveProperty(key);
     expect(first.headline.overBudget).toBe(0);
     expect(first.rows.map(({ planner }) => planner)).toEqual(["filterGrained", "uniform"]);
