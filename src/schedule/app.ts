@@ -33,8 +33,10 @@ export interface AppState {
   readonly deadlineMs?: number | undefined;
   /** From the smallest to the largest. */
   readonly levels: readonly Level[];
-  /** Which one serves now; nothing: none was made yet, so that each has to be paid for. */
+  /** Which one serves now; nothing: none of use, so that each has to be paid for. */
   readonly level?: number | undefined;
+  /** Score of what serves where it is none of the levels as they would be made now. Default 0. */
+  readonly present?: number | undefined;
   readonly estimate: ScoreEstimate;
   /** Steps that the planner grants at a time. */
   readonly quantum: number;

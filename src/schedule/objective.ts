@@ -28,14 +28,14 @@ export function makingShareOf(app: AppState, level: number, windowMs: number): n
 }
 
 /** Score of what serves until another level is made. */
-export const presentScoreOf = (app: AppState): number => (app.level === undefined ? 0 : scoreOf(app, app.level, 0));
+export const presentScoreOf = (app: AppState): number => (app.level === undefined ? (app.present ?? 0) : scoreOf(app, app.level, 0));
 
 /**
  * What all planners are judged by: the mean score of an app over the window,
  *
  *   Ā(l, q) = s/n · ( m · a(l₀, 0) + (1 − m) · ∫₀¹ a(l, u·q) du ),   m = makeMs(l) / windowMs, or 0 for l = l₀
  *
- * where a is the app's estimate, l₀ the level that serves now (score 0 if none does), and s of n predictions are served: one that is given up
+ * where a is the app's estimate, l₀ the level that serves now (`present` if it is none of them), and s of n predictions are served: one that is given up
  * scores 0. Training that gets its share of the device all the time goes evenly through the window; that is the integral. It is taken by
  * trapezoids over quanta, so that the sums for q steps are those for q - quantum and one more term.
  * Differs: the specification lets the training end before the window does and the result serve for the rest; at shares of cost / windowMs

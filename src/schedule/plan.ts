@@ -48,12 +48,20 @@ export interface Allocation {
   readonly why: readonly Decision[];
 }
 
+/** Work that is done before that of the next turn begins: the model, where another one is planned and not made yet, and so many steps. Then it serves. */
+export interface Turn {
+  readonly app: string;
+  readonly steps: number;
+}
+
 /** Who gets how much of the device in a window. Σ costMs ≤ windowMs, Σ memory ≤ memoryBytes, always. */
 export interface Plan {
   readonly planner: string;
   readonly windowMs: number;
   /** In the order of the request. */
   readonly allocations: readonly Allocation[];
+  /** All making and training in the order in which it is done. Default: side by side, each app by its share. Predictions never wait for either. */
+  readonly turns?: readonly Turn[] | undefined;
   /** Without trials: they were paid for before. */
   readonly costMs: number;
   readonly memoryBytes: number;

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Trace } from "../trace.js";
+import { createEstimator, type Observation } from "./estimator.js";
 import {
   fitEstimator,
   judgeEstimator,
@@ -128,6 +129,25 @@ describe("an estimate", () => {
       ),
       { numRuns: 50, seed: 2 },
     );
+  });
+
+  test("hopes for more than it expects of training, less where some was done, and for nothing more at once", () => {
+    const { record } = estimator;
+    const unsure = createEstimator({ ...record, gain: { ...record.gain, deviations: { "kind 1": 0.2 } } });
+    const at = (level: number, seen: readonly Observation[], isHopeful: boolean) => {
+      const estimate = unsure.estimate("kind 1", seen, { isHopeful });
+      return { now: estimate(level, 0), gain: estimate(level, 40) - estimate(level, 0) };
+    };
+    for (const level of [0, 2]) {
+      const fresh = [false, true].map((isHopeful) => at(level, [seenAt(2, 0)], isHopeful));
+      expect(fresh[1]!.now).toBe(fresh[0]!.now);
+      expect(fresh[1]!.gain).toBeGreaterThan(fresh[0]!.gain);
+    }
+    const other = [0, 4].map((steps) => {
+      const seen = [seenAt(2, 0), ...(steps > 0 ? [seenAt(2, 4)] : [])];
+      return at(0, seen, true).gain - at(0, seen, false).gain;
+    });
+    expect(other[1]!).toBeLessThan(0.8 * other[0]!);
   });
 
   test("is corrected by three tenths of what it was wrong by", () => {

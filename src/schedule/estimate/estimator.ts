@@ -1,6 +1,7 @@
 import { LimberError } from "../../base/index.js";
 import type { Level, ScoreEstimate } from "../app.js";
 import type { Signals } from "../trace.js";
+import { meanAboveZero } from "./normal.js";
 import { type LinearModel, predictLinear } from "./regression.js";
 
 /** What was seen of an app, without labels, since its surroundings last changed. */
@@ -47,6 +48,12 @@ export interface EstimateOptions {
   readonly levels?: readonly Level[] | undefined;
   /** What earlier estimates were wrong by, see `correct`. Default 0. */
   readonly error?: number | undefined;
+  /**
+   * Whether gains are those of training that ends where it does not help: E[max(G, 0)] for a gain G around what is expected, as far off as on drifts
+   * left out. So nothing is given up on the word of an estimate alone, the less the less it is to be trusted. Default false: E[G].
+   * Source: expected improvement, Jones, Schonlau & Welch, Journal of Global Optimization 13 (1998).
+   */
+  readonly isHopeful?: boolean | undefined;
 }
 
 /** Scores of apps without labels, learnt from validation drifts by `fitEstimator`. A value: it keeps nothing of the apps. */
@@ -63,21 +70,19 @@ export interface Estimator {
   correct(error: number, observed: number, predicted: number): number;
 }
 
-/** f(q) / f(horizon), 0 at no step. */
-export function shareOfGain({ kappa, exponent, horizon }: Curve, steps: number): number {
-  const rise = (q: number): number => 1 - (1 + q / kappa) ** -exponent;
-  return rise(steps) / rise(horizon);
-}
+const riseOf = ({ kappa, exponent }: Curve, steps: number): number => 1 - (1 + steps / kappa) ** -exponent;
 
-/** The same, remembered: planners ask for the same steps of thousands of apps. */
-function sharesOfGain(curve: Curve, steps: number): number {
-  const known = SHARES.get(curve) ?? new Map<number, number>();
-  SHARES.set(curve, known);
-  const share = known.get(steps) ?? shareOfGain(curve, steps);
-  if (known.size < SHARES_KEPT) known.set(steps, share);
-  return share;
+/** f(q) / f(horizon), 0 at no step. */
+export const shareOfGain = (curve: Curve, steps: number): number => riseOf(curve, steps) / riseOf(curve, curve.horizon);
+
+/** The same, remembered for whole steps: planners ask for the same ones of thousands of apps. */
+function rememberShares(curve: Curve): (steps: number) => number {
+  const known: number[] = [];
+  const whole = riseOf(curve, curve.horizon);
+  const shareAt = (steps: number): number => riseOf(curve, steps) / whole;
+  return (steps) =>
+    steps < SHARES_KEPT && Number.isInteger(steps) ? (known[steps] ??= shareAt(steps)) : shareAt(steps);
 }
-const SHARES = new WeakMap<Curve, Map<number, number>>();
 const SHARES_KEPT = 1000;
 
 /** What is worse than at the source, each the larger the worse, for `EstimatorRecord.level`: none at the source itself. */
@@ -95,8 +100,12 @@ export const levelFeatures = (source: Signals, steps: number, s: Signals): numbe
 export const LEVEL_PRIOR: readonly number[] = [1, 0, 0, 0, 0, 0, 0];
 
 /** What says how scores change with the size, for `EstimatorRecord.transfer`: `lost` is the source's score less the present one. */
-export const transferFeatures = (from: number, to: number, lost: number, s: Signals): number[] =>
-  [1, lost, s.distance, from + to].map((value) => value * (to - from));
+export const transferFeatures = (from: number, to: number, lost: number, s: Signals): number[] => [
+  to - from,
+  lost * (to - from),
+  s.distance * (to - from),
+  (from + to) * (to - from),
+];
 
 /** What says how much there is to gain, for `EstimatorRecord.gain`. */
 export const gainFeatures = (size: number, lost: number, source: Signals, s: Signals): number[] => [
@@ -124,67 +133,98 @@ export function createEstimator(record: EstimatorRecord): Estimator {
       `estimator: a kind of ${known}, got ${kind}; record traces of it and fit anew`,
     );
   };
-  const sizesOf = (kind: string, levels: readonly Level[] | undefined): readonly number[] =>
-    levels ? levels.map(({ size }) => size / levels.at(-1)!.size) : kindOf(kind).sizes;
-  const sourceAt = (kind: string, size: number): SourceLevel => sourceLevelOf(kindOf(kind), size);
-  const ceilingOf = (kind: string): number => Math.max(...kindOf(kind).sourceScores);
-  const clip = (kind: string, value: number): number => Math.min(ceilingOf(kind), Math.max(0, value));
-  const scoreAt = (kind: string, size: number, { steps, signals }: Observation): number => {
-    const source = sourceAt(kind, size);
-    return clip(kind, source.score - predictLinear(record.level, kind, levelFeatures(source.signals, steps, signals)));
+  const ladders = new WeakMap<object, Map<string, Ladder>>();
+  const ladderOf = (kind: string, levels: readonly Level[] | undefined): Ladder => {
+    const own = ladders.get(levels ?? record) ?? new Map<string, Ladder>();
+    ladders.set(levels ?? record, own);
+    const ladder = own.get(kind) ?? createLadder(kindOf(kind), levels);
+    own.set(kind, ladder);
+    return ladder;
+  };
+  const scoreAt = (kind: string, { sources, ceiling }: Ladder, { level, steps, signals }: Observation): number => {
+    const source = sources[level]!;
+    const lost = predictLinear(record.level, kind, levelFeatures(source.signals, steps, signals));
+    return Math.min(ceiling, Math.max(0, source.score - lost));
   };
 
   return {
     record,
-    score: (kind, seen, { levels } = {}) => scoreAt(kind, sizesOf(kind, levels)[seen.level]!, seen),
-    estimate(kind, seen, { levels, error = 0 } = {}) {
-      const sizes = sizesOf(kind, levels);
-      const { curve } = kindOf(kind);
+    score: (kind, seen, { levels } = {}) => scoreAt(kind, ladderOf(kind, levels), seen),
+    estimate(kind, seen, { levels, error = 0, isHopeful = false } = {}) {
+      const ladder = ladderOf(kind, levels);
+      const { sizes, sources, ceiling, shareAt } = ladder;
       const serving = seen.at(-1);
       if (!serving)
         throw new LimberError("config.invalid", "estimator: an observation at least, got none; measure signals first");
-      const gainAt = (size: number, start: number, signals: Signals): number => {
-        const source = sourceAt(kind, size);
-        return predictLinear(record.gain, kind, gainFeatures(size, source.score - start, source.signals, signals));
+      const gainAt = (level: number, start: number, signals: Signals): number => {
+        const source = sources[level]!;
+        const features = gainFeatures(sizes[level]!, source.score - start, source.signals, signals);
+        return predictLinear(record.gain, kind, features);
       };
       // what each level seen scored as made: its first observation, without what its steps have brought by then
       const firsts = [...new Map(seen.toReversed().map((each) => [each.level, each])).values()].map((each) => {
-        const size = sizes[each.level]!;
-        const score = scoreAt(kind, size, each);
+        const { level, steps, signals } = each;
+        const score = scoreAt(kind, ladder, each);
         let start = score;
         // the gain goes by the score as made, which it takes to get there
-        for (let round = 0; each.steps > 0 && round < ROUNDS; round++)
-          start = score - gainAt(size, start, each.signals) * shareOfGain(curve, each.steps);
-        return { size, start, signals: each.signals };
+        for (let round = 0; steps > 0 && round < ROUNDS; round++)
+          start = score - gainAt(level, start, signals) * shareAt(steps);
+        return { size: sizes[level]!, lost: sources[level]!.score - start, signals };
       });
-      const startAt = (size: number): { start: number; signals: Signals } => {
-        let [sum, weights] = [0, 0];
+      const made: MadeLevel[] = [];
+      const make = (level: number): MadeLevel => {
+        const [size, source] = [sizes[level]!, sources[level]!.score];
+        let [sum, weights, nearest] = [0, 0, firsts[0]!];
         for (const first of firsts) {
-          const lost = sourceAt(kind, first.size).score - first.start;
-          const moved = predictLinear(record.transfer, kind, transferFeatures(first.size, size, lost, first.signals));
-          const weight = 1 / (NEAR + Math.abs(size - first.size)) ** 2;
-          sum += weight * (sourceAt(kind, size).score - lost + moved);
+          const features = transferFeatures(first.size, size, first.lost, first.signals);
+          const away = Math.abs(size - first.size);
+          const weight = 1 / (NEAR + away) ** 2;
+          sum += weight * (source - first.lost + predictLinear(record.transfer, kind, features));
           weights += weight;
+          if (away < Math.abs(nearest.size - size)) nearest = first;
         }
-        const nearest = firsts.reduce((a, b) => (Math.abs(b.size - size) < Math.abs(a.size - size) ? b : a));
-        return { start: sum / weights, signals: nearest.signals };
-      };
-      const made = new Map<number, { readonly start: number; readonly gain: number }>();
-      const madeAt = (level: number): { readonly start: number; readonly gain: number } => {
-        const size = sizes[level]!;
-        const { start, signals } = startAt(size);
-        const found = { start, gain: gainAt(size, start, signals) };
-        made.set(level, found);
-        return found;
-      };
-      const best = ceilingOf(kind);
-      return (level, steps) => {
-        const { start, gain } = made.get(level) ?? madeAt(level);
+        const start = sum / weights;
+        const gain = gainAt(level, start, nearest.signals);
         const trained = level === serving.level ? serving.steps : 0;
-        return Math.min(best, Math.max(0, start + gain * sharesOfGain(curve, trained + steps) + error));
+        const had = shareAt(trained);
+        const hope = !isHopeful ? 0 : level === serving.level ? 1 : 1 - shareAt(serving.steps);
+        const toCome = gain + hope * (meanAboveZero(gain, record.gain.deviations[kind]!) - gain);
+        return (made[level] = { present: start + gain * had + error, trained, had, toCome });
+      };
+      return (level, steps) => {
+        const { present, trained, had, toCome } = made[level] ?? make(level);
+        return Math.min(ceiling, Math.max(0, present + toCome * (shareAt(trained + steps) - had)));
       };
     },
     correct: (error, observed, predicted) => (1 - CORRECTION) * error + CORRECTION * (observed - predicted),
+  };
+}
+
+/** What is expected of a level: its score now or as made, steps that it has and their share of the gain, and the gain that goes on from there. */
+interface MadeLevel {
+  readonly present: number;
+  readonly trained: number;
+  readonly had: number;
+  readonly toCome: number;
+}
+
+/** What is the same in all estimates of a kind at the same levels. */
+interface Ladder {
+  /** Of each level, as a share of the largest. */
+  readonly sizes: readonly number[];
+  readonly sources: readonly SourceLevel[];
+  /** No estimate is above it. */
+  readonly ceiling: number;
+  readonly shareAt: (steps: number) => number;
+}
+
+function createLadder(kind: KindRecord, levels: readonly Level[] | undefined): Ladder {
+  const sizes = levels ? levels.map(({ size }) => size / levels.at(-1)!.size) : kind.sizes;
+  return {
+    sizes,
+    sources: sizes.map((size) => sourceLevelOf(kind, size)),
+    ceiling: Math.max(...kind.sourceScores),
+    shareAt: rememberShares(kind.curve),
   };
 }
 

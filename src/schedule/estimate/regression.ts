@@ -23,6 +23,8 @@ export interface LinearModel {
   readonly lowest: readonly number[];
   readonly highest: readonly number[];
   readonly kinds: Readonly<Record<string, LinearMap>>;
+  /** Root mean square of what it is wrong by on drifts left out, by kind. */
+  readonly deviations: Readonly<Record<string, number>>;
 }
 
 export interface FitOptions {
@@ -74,17 +76,22 @@ export function fitLinear(examples: readonly Example[], options: FitOptions = {}
   const solve = (system: System, shrink: number, from: Float64Array): Float64Array =>
     solveRidge(system, shrink, from, isRising);
   const errors = SHRINKS.map(() => SHRINKS.map(() => 0));
+  const errorsOf = new Map([...byKind.keys()].map((kind) => [kind, SHRINKS.map(() => SHRINKS.map(() => 0))]));
   for (const left of drifts) {
     const others = drifts.filter((each) => each !== left);
     const [all, ofKind] = [sums(others), sums(others.filter(({ kind }) => kind === left.kind))];
     SHRINKS.forEach((pool, i) => {
       const pooled = solve(all, pool, start);
-      SHRINKS.forEach((own, j) => (errors[i]![j]! += squaredError(left.system, solve(ofKind, own, pooled))));
+      SHRINKS.forEach((own, j) => {
+        const error = squaredError(left.system, solve(ofKind, own, pooled));
+        for (const sums of [errors, errorsOf.get(left.kind)!]) sums[i]![j]! += error;
+      });
     });
   }
   const least = Math.min(...errors.flat());
   const i = errors.findIndex((row) => row.includes(least));
-  const [pool, own] = [SHRINKS[i]!, SHRINKS[errors[i]!.indexOf(least)]!];
+  const j = errors[i]!.indexOf(least);
+  const [pool, own] = [SHRINKS[i]!, SHRINKS[j]!];
   const pooled = solve(sums(drifts), pool, start);
   const weightsOf = (kind: string): Float64Array =>
     solve(sums(drifts.filter((each) => each.kind === kind)), own, pooled);
@@ -93,7 +100,14 @@ export function fitLinear(examples: readonly Example[], options: FitOptions = {}
     { ...frame, weights: Array.from(weightsOf(kind)) },
   ]);
   const rows = drifts.flatMap((each) => each.rows);
-  return { scales, ...rangeOf(columns.map((j) => rows.map((row) => row[j]!))), kinds: Object.fromEntries(maps) };
+  const deviations = [...errorsOf].map(([kind, sums]) => [
+    kind,
+    Math.sqrt(Math.max(0, sums[i]![j]!) / byKind.get(kind)!.length),
+  ]);
+  return {
+    ...{ scales, ...rangeOf(columns.map((k) => rows.map((row) => row[k]!))) },
+    ...{ kinds: Object.fromEntries(maps), deviations: Object.fromEntries(deviations) },
+  };
 }
 
 /** The value for a kind that the model was fitted on. */

@@ -5,7 +5,13 @@ import { createEstimator, type Estimator, type EstimatorRecord } from "./estimat
 const numbers = z.array(z.number());
 const map = z.object({ intercept: z.number(), centres: numbers, weights: numbers });
 const model = z
-  .object({ scales: numbers, lowest: numbers, highest: numbers, kinds: z.record(z.string(), map) })
+  .object({
+    scales: numbers,
+    lowest: numbers,
+    highest: numbers,
+    kinds: z.record(z.string(), map),
+    deviations: z.record(z.string(), z.number().min(0)),
+  })
   .refine(({ scales, lowest, highest, kinds }) => {
     const maps = Object.values(kinds).flatMap(({ centres, weights }) => [centres, weights]);
     return [lowest, highest, ...maps].every(({ length }) => length === scales.length);

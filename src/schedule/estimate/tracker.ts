@@ -5,6 +5,8 @@ import type { Estimator, Observation } from "./estimator.js";
 export class ScoreTracker {
   private readonly seen: Observation[] = [];
   private error = 0;
+  /** `hope` by what was seen so far, once it was asked for: planners ask more often than anything is seen. */
+  private latest: ScoreEstimate | undefined;
 
   constructor(
     private readonly estimator: Estimator,
@@ -29,6 +31,7 @@ export class ScoreTracker {
       const predicted = estimator.estimate(kind, this.seen, { levels })(seen.level, 0);
       this.error = estimator.correct(this.error, observed, predicted);
     }
+    this.latest = undefined;
     return this.estimate(seen.level, 0);
   }
 
@@ -36,10 +39,18 @@ export class ScoreTracker {
   forget(): void {
     this.seen.length = 0;
     this.error = 0;
+    this.latest = undefined;
   }
 
-  /** Throws: `config.invalid` before anything was seen. */
+  /** What is expected. Throws: `config.invalid` before anything was seen. */
   get estimate(): ScoreEstimate {
-    return this.estimator.estimate(this.kind, this.seen, { levels: this.levels, error: this.error });
+    const { estimator, kind, seen, levels, error } = this;
+    return estimator.estimate(kind, seen, { levels, error });
+  }
+
+  /** What planners go by: training that does not help may be ended (`isHopeful`). Throws: as `estimate`. */
+  get hope(): ScoreEstimate {
+    const { estimator, kind, seen, levels, error } = this;
+    return (this.latest ??= estimator.estimate(kind, seen, { levels, error, isHopeful: true }));
   }
 }

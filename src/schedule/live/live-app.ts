@@ -150,12 +150,13 @@ export class LiveSlot {
   stateFor(leftMs: number): AppState {
     const { app, weight = 1, fps, deadlineMs, quantum = 2, maxSteps = 40 } = this.spec;
     const known = this.estimated ?? 0;
-    const estimate = this.tracker.hasSeen ? this.tracker.estimate : () => known;
+    const estimate = this.tracker.hasSeen ? this.tracker.hope : () => known;
     const trained = (level: number): number => (level === app.level && !this.isStale ? app.steps : 0);
     return {
       ...{ name: this.name, weight, deadlineMs, levels: this.levels, quantum },
       // made for other surroundings, it has to be made anew at any level
       level: this.isStale ? undefined : app.level,
+      present: this.estimated,
       ...{ frames: (fps * leftMs) / 1000, maxSteps: this.hasFailed ? 0 : maxSteps },
       estimate: (level, steps) => estimate(level, Math.max(0, Math.min(steps, maxSteps - trained(level)))),
       ...{ history: [...this.history], trials: this.trials },

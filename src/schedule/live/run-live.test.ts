@@ -122,6 +122,23 @@ describe("runLive", () => {
     expect(used("a") / used("c")).toBeGreaterThan(4.5);
   });
 
+  it("works turn by turn where the plan has turns, what was trained serving after each", async () => {
+    const planner = planning((_, app) => ({ level: app === "a" ? 1 : 0, steps: 3 }));
+    const turns = ["b", "a", "b"].map((app, i) => ({ app, steps: [1, 3, 2][i]! }));
+    let plans = 0;
+    const plan: Planner["plan"] = (request) => {
+      const made = planner.plan(request);
+      return plans++ === 0
+        ? { ...made, turns }
+        : { ...made, allocations: made.allocations.map((each, i) => ({ ...each, level: 1 - i, steps: 0 })) };
+    };
+    const { of, apps } = await run({ apps: { a: {}, b: {} }, planner: { ...planner, plan } });
+    expect(of("trained").map(({ app, steps }) => `${app} ${steps}`)).toEqual(["b 1", "a 3", "b 3"]);
+    const done = (name: string): string => apps[name]!.done.filter((what) => what !== "signals").join(" ");
+    expect(done("a")).toBe("remodel swap step step step swap");
+    expect(done("b")).toBe("step swap step step swap");
+  });
+
   it("plans again when an app comes or goes", async () => {
     const apps = { a: {}, late: { arriveMs: 320 }, early: { departMs: 610 } };
     const { of, report } = await run({ apps, planner: planning(() => ({ steps: 100 })) });

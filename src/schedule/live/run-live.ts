@@ -1,7 +1,7 @@
 import { isLimberError, LimberError, type LongCall } from "../../base/index.js";
 import type { Trial, TrialRequest } from "../app.js";
 import type { Estimator } from "../estimate/index.js";
-import type { Planner, PlanRequest } from "../plan.js";
+import type { Plan, Planner, PlanRequest, Turn } from "../plan.js";
 import { isWithinLimits } from "../simulate/limits.js";
 import type { PlanCause } from "../simulate/report.js";
 import type { ScenarioDevice } from "../simulate/scenario.js";
@@ -30,8 +30,9 @@ export interface LiveOptions extends LongCall {
 /**
  * Runs apps on this device, by the plans of a planner: the real counterpart of `simulate`. Frames are served as they fall due, whatever
  * trains. At the start of a window, and when an app comes, goes or drifts, apps are looked at without labels, and the time left is planned
- * anew; making and training are cut into steps, which the time slicer runs by the plan's shares. At the end of each part of a window
- * (`microWindows`), or once all that was granted is done, what was trained serves, is looked at, and what is left is planned again.
+ * anew; making and training are cut into steps, which the time slicer runs turn by turn, or by the plan's shares where it has no turns. What
+ * was trained serves from the end of a turn on, or once all that its app was granted is done, or at the end of a part of a window
+ * (`microWindows`); then all are looked at, and what is left is planned again.
  *
  * An app whose training fails only serves until the window ends; failures are counted and in the journal. Apps belong to the caller.
  * When stopped, the report tells of what is done.
@@ -158,9 +159,13 @@ class LiveDevice {
     this.interrupt = new AbortController();
     const { signal } = this.interrupt;
     if (this.stopping.signal.aborted || this.now >= windowEndMs) return;
-    await this.plan(windowEndMs);
+    const plan = await this.plan(windowEndMs);
     const over = new AbortController();
-    const jobs = this.present.filter((slot) => this.hasWork(slot)).map((slot) => this.work(slot, over.signal));
+    const busy = this.present.filter((slot) => this.hasWork(slot));
+    const jobs =
+      plan?.turns && busy.length > 0
+        ? [this.workInTurns(plan.turns, busy, over.signal)]
+        : busy.map((slot) => this.work(slot, over.signal));
     const untilMs = Math.min(partEndMs, ...this.slots.flatMap((slot) => this.nextMove(slot)));
     const slept = this.clock.sleep(untilMs - this.now, signal);
     await Promise.race([slept, jobs.length > 0 ? Promise.all(jobs) : slept]);
@@ -244,12 +249,12 @@ class LiveDevice {
     if (error) this.fail(slot, "observe", error);
   }
 
-  private async plan(windowEndMs: number): Promise<void> {
+  private async plan(windowEndMs: number): Promise<Plan | undefined> {
     const { planner, device, seed } = this.options;
     const causes: readonly PlanCause[] = this.causes.size > 0 ? [...this.causes] : ["micro-window"];
     this.causes.clear();
     // what trials tell changes at no other time
-    if (planner.trials && causes.every((cause) => cause === "micro-window" || cause === "departure")) return;
+    if (planner.trials && causes.every((cause) => cause === "micro-window" || cause === "departure")) return undefined;
     const requestNow = (): PlanRequest => ({
       device: { ...device, windowMs: Math.max(0, windowEndMs - this.now) },
       apps: this.present.map((slot) => slot.stateFor(Math.max(0, windowEndMs - this.now))),
@@ -275,6 +280,7 @@ class LiveDevice {
     }
     this.slicer.setShares(this.present.map(({ name, allocation }) => [name, Math.min(1, allocation?.share ?? 0)]));
     this.log({ kind: "plan", window: this.window, causes, decisionMs, isOverBudget, plan });
+    return plan;
   }
 
   /** Runs trials on twins, which go afterwards. A trial that fails tells nothing. */
@@ -327,9 +333,18 @@ class LiveDevice {
     return allocation !== undefined && !hasFailed && (plannedSteps > 0 || isOther);
   }
 
-  private async work(slot: LiveSlot, over: AbortSignal): Promise<void> {
+  /** One after the other; models that have to be made anew whatever the plan says come last. */
+  private async workInTurns(turns: readonly Turn[], busy: readonly LiveSlot[], over: AbortSignal): Promise<void> {
+    for (const { app, steps } of [...turns, ...busy.map(({ name }) => ({ app: name, steps: 0 }))]) {
+      const slot = busy.find(({ name }) => name === app);
+      if (over.aborted) return;
+      if (slot && this.hasWork(slot)) await this.work(slot, over, steps);
+    }
+  }
+
+  private async work(slot: LiveSlot, over: AbortSignal, steps = slot.plannedSteps): Promise<void> {
     const doing: { what: LiveWork } = { what: "make" };
-    const { error } = await this.slicer.submit(slot.name, this.stepsOf(slot, over, doing));
+    const { error } = await this.slicer.submit(slot.name, this.stepsOf(slot, over, doing, steps));
     if (!error) return;
     slot.hasFailed = true;
     slot.counts.failures++;
@@ -337,7 +352,12 @@ class LiveDevice {
   }
 
   /** What a plan asks of an app, in steps that others may come between. */
-  private async *stepsOf(slot: LiveSlot, over: AbortSignal, doing: { what: LiveWork }): AsyncGenerator<void> {
+  private async *stepsOf(
+    slot: LiveSlot,
+    over: AbortSignal,
+    doing: { what: LiveWork },
+    steps: number,
+  ): AsyncGenerator<void> {
     const { app } = slot.spec;
     const { level } = slot.allocation!;
     const swap = async (): Promise<void> => {
@@ -358,7 +378,7 @@ class LiveDevice {
     doing.what = "train";
     let trainedMs = 0;
     const before = slot.plannedSteps;
-    for (; slot.plannedSteps > 0 && !over.aborted; slot.plannedSteps--) {
+    for (; slot.plannedSteps > Math.max(0, before - steps) && !over.aborted; slot.plannedSteps--) {
       const { tookMs } = await this.timed("trainMs", () => app.step());
       slot.measured("stepMs", tookMs);
       trainedMs += tookMs;

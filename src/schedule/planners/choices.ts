@@ -1,6 +1,6 @@
 import { costOf, makingShareOf, presentScoreOf, scoreOf } from "../objective.js";
-import type { Decision } from "../plan.js";
-import { type Draft, reservedMs, type Service } from "./service.js";
+import { NumberPool } from "./number-pool.js";
+import { type Draft, type LevelChoice, reservedMs, type Service } from "./service.js";
 
 /**
  * More quanta than these are taken several at a time: a decision does not become slower where an app could train for very long, nor much slower where
@@ -10,11 +10,21 @@ const mostQuantaFor = (apps: number): number => (apps <= 8 ? 32 : 10);
 /** Gains below it are rounding. */
 export const LEAST_GAIN = 1e-12;
 
-/** Which choice an app has come to, and why. */
+/** Which choice an app has come to. */
 export interface State {
-  readonly place: number;
+  /** All that it took on the way, the present one last. */
+  readonly path: readonly number[];
   readonly worth: number;
-  readonly why: readonly Decision[];
+}
+
+/** What each app that is served could be. */
+export function choicesOf(service: Service, levelsOf: LevelChoice, isOrdered: boolean): readonly Choices[] {
+  const pool = new NumberPool();
+  return service.drafts.flatMap((draft, index) => {
+    if (draft.isRefused) return [];
+    const levels = levelsOf(draft.app, index);
+    return [new Choices(service, draft, levels.includes(draft.level) ? levels : [draft.level], isOrdered, pool)];
+  });
 }
 
 /**
@@ -36,13 +46,14 @@ export class Choices {
   /** Of each level, up to each number of quanta: the place of the best. */
   private best: Int32Array | undefined;
   private at: number;
-  private readonly start: State;
+  private path: number[];
 
   constructor(
     private readonly service: Service,
     readonly draft: Draft,
     private readonly levels: readonly number[],
     isOrdered: boolean,
+    pool: NumberPool,
   ) {
     const { app, level } = draft;
     const mostMs = reservedMs(service, draft) + service.leftMs;
@@ -53,13 +64,13 @@ export class Choices {
     this.quantum = app.quantum * Math.max(1, Math.ceil(quanta / mostQuanta));
     this.width = Math.min(Math.ceil(app.maxSteps / this.quantum), mostQuanta) + 1;
     const size = levels.length * this.width;
-    this.reserved = new Float64Array(size).fill(Infinity);
-    this.value = new Float64Array(size);
-    this.highest = new Float64Array(levels.length);
-    const ceiling = isOrdered ? new Float64Array(this.width).fill(1) : undefined;
+    this.reserved = pool.take(size);
+    this.value = pool.take(size);
+    this.highest = pool.take(levels.length);
+    const ceiling = isOrdered ? pool.take(this.width).fill(1) : undefined;
     for (let row = levels.length - 1; row >= 0; row--) this.fillRow(row, mostMs, ceiling);
     this.at = levels.indexOf(level) * this.width;
-    this.start = this.save();
+    this.path = [this.at];
   }
 
   private fillRow(row: number, mostMs: number, ceiling: Float64Array | undefined): void {
@@ -73,22 +84,30 @@ export class Choices {
     const served = app.frames === 0 ? 1 : (app.frames - shed) / app.frames;
     const before = app.weight * served * making * (making === 0 ? 0 : presentScoreOf(app));
     const after = app.weight * served * (1 - making);
-    let [area, score, steps, highest] = [0, 0, 0, -Infinity];
+    const start = row * width;
+    let area = 0;
+    let score = 0;
+    let steps = 0;
+    let highest = -Infinity;
     for (let k = 0; k < width; k++) {
       const next = Math.min(k * quantum, app.maxSteps);
       const reserve = Math.max(leastMs, untrainedMs + next * stepMs);
-      if (reserve > mostMs) break;
+      if (reserve > mostMs) {
+        reserved.fill(Infinity, start + k, start + width);
+        break;
+      }
       let reached = scoreOf(app, level, next, score);
       if (ceiling) {
         if (level !== app.level) reached = Math.min(reached, ceiling[k]!);
         ceiling[k] = Math.min(ceiling[k]!, reached);
       }
       area += ((score + reached) / 2) * (next - steps);
-      [score, steps] = [reached, next];
-      const place = row * width + k;
-      reserved[place] = reserve;
-      value[place] = before + after * (k === 0 ? score : area / steps);
-      highest = Math.max(highest, value[place]);
+      score = reached;
+      steps = next;
+      const worth = before + after * (k === 0 ? score : area / steps);
+      reserved[start + k] = reserve;
+      value[start + k] = worth;
+      highest = Math.max(highest, worth);
     }
     this.highest[row] = highest;
   }
@@ -101,17 +120,20 @@ export class Choices {
     return this.reserved[this.at]!;
   }
   get memoryBytes(): number {
-    return this.bytesAt(this.at);
+    return this.bytesOf(this.rowOf(this.at));
   }
 
   private stepsAt(place: number): number {
     return Math.min((place % this.width) * this.quantum, this.draft.app.maxSteps);
   }
-  private levelAt(place: number): number {
-    return this.levels[Math.floor(place / this.width)]!;
+  private rowOf(place: number): number {
+    return Math.floor(place / this.width);
   }
-  private bytesAt(place: number): number {
-    return this.draft.app.levels[this.levelAt(place)]!.memoryBytes;
+  private levelAt(place: number): number {
+    return this.levels[this.rowOf(place)]!;
+  }
+  private bytesOf(row: number): number {
+    return this.draft.app.levels[this.levels[row]!]!.memoryBytes;
   }
 
   /**
@@ -121,92 +143,112 @@ export class Choices {
    */
   findMove(leftMs: number, leftBytes: number, leastWorth = -Infinity): boolean {
     const { reserved, value, width } = this;
-    const [fromMs, fromValue] = [reserved[this.at]!, value[this.at]!];
+    const fromMs = reserved[this.at]!;
+    const fromValue = value[this.at]!;
     const least = Math.max(fromValue + LEAST_GAIN, leastWorth);
     const mostBytes = this.memoryBytes + leftBytes;
-    [this.move, this.rate] = [-1, 0];
-    let gain = 0;
+    let [move, bestRate, gain] = [-1, 0, 0];
     for (let row = 0; row < this.levels.length; row++) {
       const highest = this.highest[row]!;
-      if (highest <= least || this.bytesAt(row * width) > mostBytes) continue;
+      if (highest <= least || this.bytesOf(row) > mostBytes) continue;
       for (let place = row * width; place < (row + 1) * width; place++) {
         const ms = reserved[place]! - fromMs;
         // nothing of this level can be better, since its time only rises
-        if (ms > leftMs || (ms > 0 && highest - fromValue < this.rate * ms)) break;
+        if (ms > leftMs || (ms > 0 && highest - fromValue < bestRate * ms)) break;
         if (value[place]! <= least) continue;
         const rise = value[place]! - fromValue;
         const rate = ms <= 0 ? Infinity : rise / ms;
-        if (rate < this.rate || (rate === this.rate && rise <= gain)) continue;
-        [this.move, this.rate, gain] = [place, rate, rise];
+        if (rate < bestRate || (rate === bestRate && rise <= gain)) continue;
+        move = place;
+        bestRate = rate;
+        gain = rise;
       }
     }
-    return this.move >= 0;
+    this.move = move;
+    this.rate = bestRate;
+    return move >= 0;
   }
 
   fits(place: number): boolean {
     const { leftMs, leftBytes } = this.service;
-    return this.reserved[place]! - this.reservedMs <= leftMs && this.bytesAt(place) - this.memoryBytes <= leftBytes;
+    return (
+      this.reserved[place]! - this.reservedMs <= leftMs &&
+      this.bytesOf(this.rowOf(place)) - this.memoryBytes <= leftBytes
+    );
   }
 
   save(): State {
-    return { place: this.at, worth: this.worth, why: [...this.draft.why] };
+    return { path: [...this.path], worth: this.worth };
   }
 
-  restore({ place, why }: State): void {
-    this.goTo(place);
-    this.draft.why.splice(0, Infinity, ...why);
+  restore({ path }: State): void {
+    this.goTo(path.at(-1)!);
+    this.path = [...path];
   }
 
   reset(): void {
-    this.restore(this.start);
+    this.goTo(this.path[0]!);
+    this.path.length = 1;
   }
 
   /** Goes to the level that takes the least memory, of those that there is time for. */
   shrink(): void {
-    let least = this.at;
-    for (let place = 0; place < this.value.length; place += this.width)
-      if (this.reserved[place]! < Infinity && this.bytesAt(place) < this.bytesAt(least)) least = place;
-    this.take(least);
+    let least = this.rowOf(this.at);
+    for (let row = 0; row < this.levels.length; row++)
+      if (this.reserved[row * this.width]! < Infinity && this.bytesOf(row) < this.bytesOf(least)) least = row;
+    if (least !== this.rowOf(this.at)) this.take(least * this.width);
   }
 
-  /** Takes a choice, and says why. */
   take(place: number): void {
     if (place === this.at) return;
-    const { draft } = this;
-    const [level, steps] = [this.levelAt(place), this.stepsAt(place)];
-    const gain = this.value[place]! - this.value[this.at]!;
-    const costMs = this.reserved[place]! - this.reserved[this.at]!;
-    const decision = { app: draft.app.name, gain, costMs };
-    draft.why.push(
-      level === draft.level
-        ? { ...decision, action: "train", from: draft.steps, to: steps }
-        : { ...decision, action: "retain", from: draft.level, to: level, ...(steps > 0 && { steps }) },
-    );
     this.goTo(place);
+    this.path.push(place);
   }
 
   private goTo(place: number): void {
-    const { draft, service } = this;
+    const { service } = this;
     service.leftMs -= this.reserved[place]! - this.reservedMs;
-    service.leftBytes -= this.bytesAt(place) - this.memoryBytes;
-    [draft.level, draft.steps, this.at] = [this.levelAt(place), this.stepsAt(place), place];
+    service.leftBytes -= this.bytesOf(this.rowOf(place)) - this.memoryBytes;
+    this.at = place;
+  }
+
+  /** Writes what was come to into the draft, and what decided. */
+  settle(): void {
+    const { draft, path, reserved, value } = this;
+    const app = draft.app.name;
+    for (let turn = 1; turn < path.length; turn++) {
+      const [before, place] = [path[turn - 1]!, path[turn]!];
+      const [from, level, steps] = [this.levelAt(before), this.levelAt(place), this.stepsAt(place)];
+      const [gain, costMs] = [value[place]! - value[before]!, reserved[place]! - reserved[before]!];
+      if (level === from) draft.why.push({ app, gain, costMs, action: "train", from: this.stepsAt(before), to: steps });
+      else if (steps === 0) draft.why.push({ app, gain, costMs, action: "retain", from, to: level });
+      else draft.why.push({ app, gain, costMs, action: "retain", from, to: level, steps });
+    }
+    [draft.level, draft.steps] = [this.levelAt(this.at), this.stepsAt(this.at)];
   }
 
   /**
-   * Best choices for two apps together within their time and memory and what is left.
-   * Cost: levels² · quanta; along the quanta of two levels one gives what the other takes.
+   * Best choices for two apps together within their time and memory and what is left; nothing where they bring no more than `leastGain`.
+   * Cost: levels² · quanta at most; along the quanta of two levels one gives what the other takes.
    */
-  findExchange(other: Choices): { readonly gain: number; readonly mine: number; readonly its: number } {
+  findExchange(other: Choices, leastGain: number): Exchange | undefined {
     const [ms, bytes] = [
       this.reservedMs + other.reservedMs + this.service.leftMs,
       this.memoryBytes + other.memoryBytes + this.service.leftBytes,
     ];
     const present = this.worth + other.worth;
+    if (this.most + other.most - present <= leastGain) return undefined;
     const bestOf = other.bestUpTo();
-    let found = { gain: 0, mine: this.at, its: other.at };
-    for (let a = 0; a < this.value.length; a += this.width) {
-      for (let b = 0; b < other.value.length; b += other.width) {
-        if (this.bytesAt(a) + other.bytesAt(b) > bytes) continue;
+    let found: Exchange | undefined;
+    let least = leastGain;
+    for (let row = 0; row < this.levels.length; row++) {
+      const a = row * this.width;
+      for (let otherRow = 0; otherRow < other.levels.length; otherRow++) {
+        const b = otherRow * other.width;
+        // no pair of these levels brings more, has the time or the memory
+        if (this.highest[row]! + other.highest[otherRow]! - present <= least) continue;
+        if (other.reserved[b]! > ms - this.reserved[a]!) continue;
+        if (this.bytesOf(row) + other.bytesOf(otherRow) > bytes) continue;
         let its = b + other.width - 1;
         for (let mine = a; mine < a + this.width; mine++) {
           const leftMs = ms - this.reserved[mine]!;
@@ -214,11 +256,18 @@ export class Choices {
           if (its < b) break;
           const best = bestOf[its]!;
           const gain = this.value[mine]! + other.value[best]! - present;
-          if (gain > found.gain + LEAST_GAIN) found = { gain, mine, its: best };
+          if (gain <= least) continue;
+          found = { gain, one: this, mine, two: other, its: best };
+          least = gain + LEAST_GAIN;
         }
       }
     }
     return found;
+  }
+
+  /** Highest value of all. */
+  private get most(): number {
+    return this.highest.reduce((most, value) => Math.max(most, value), -Infinity);
   }
 
   private bestUpTo(): Int32Array {
@@ -230,4 +279,13 @@ export class Choices {
     }
     return this.best;
   }
+}
+
+/** What two apps take instead of what they have. */
+export interface Exchange {
+  readonly gain: number;
+  readonly one: Choices;
+  readonly mine: number;
+  readonly two: Choices;
+  readonly its: number;
 }

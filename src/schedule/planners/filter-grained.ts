@@ -1,9 +1,10 @@
 import type { AppState } from "../app.js";
 import type { Plan, Planner, PlanRequest } from "../plan.js";
 import { checkRequest } from "./check-request.js";
-import { Choices } from "./choices.js";
+import { choicesOf } from "./choices.js";
 import { grantAll } from "./grant.js";
 import { buildPlan, everyLevel, type LevelChoice, serve } from "./service.js";
+import { turnsOf } from "./turns.js";
 
 /** What makes a variant of the planner: what it may choose, and what it believes. */
 export interface FilterGrainedOptions {
@@ -16,6 +17,8 @@ export interface FilterGrainedOptions {
    * below it. The one that serves is as it was seen. Default false.
    */
   readonly isOrdered?: boolean | undefined;
+  /** Whether work is done in turns, what brings most per time first; else side by side, by shares. Default true. */
+  readonly inTurns?: boolean | undefined;
   /** An app as it sees it. Default: as it is. */
   readonly view?: ((app: AppState) => AppState) | undefined;
 }
@@ -34,19 +37,15 @@ export function filterGrained({
   levelsOf = () => everyLevel,
   view = (app) => app,
   isOrdered = false,
+  inTurns = true,
 }: FilterGrainedOptions = {}): Planner {
   const plan = (asked: PlanRequest): Plan => {
     checkRequest(asked);
     const request = { ...asked, apps: asked.apps.map(view) };
     const choice = levelsOf(request);
     const service = serve(request, choice);
-    const choices = service.drafts.flatMap((draft, index) => {
-      if (draft.isRefused) return [];
-      const levels = choice(draft.app, index);
-      return [new Choices(service, draft, levels.includes(draft.level) ? levels : [draft.level], isOrdered)];
-    });
-    grantAll(choices, service);
-    return buildPlan(name, request, service);
+    grantAll(choicesOf(service, choice, isOrdered), service);
+    return { ...buildPlan(name, request, service), ...(inTurns && { turns: turnsOf(service.drafts) }) };
   };
   return { name, summary, plan };
 }

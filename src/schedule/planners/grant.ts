@@ -1,7 +1,7 @@
 import { costOf, windowScore } from "../objective.js";
-import { type Choices, LEAST_GAIN } from "./choices.js";
+import { type Choices, type Exchange, LEAST_GAIN } from "./choices.js";
 import { MoveHeap } from "./move-heap.js";
-import { reservedMs, type Service } from "./service.js";
+import { type Draft, reservedMs, type Service } from "./service.js";
 
 /** Beyond so many apps, a move that did not fit is a small part of what was granted. */
 const MENDED_APPS = 64;
@@ -16,6 +16,7 @@ export function grantAll(choices: readonly Choices[], service: Service): void {
     startOtherwise(choices, service);
     exchange(choices);
   }
+  for (const choice of choices) choice.settle();
   fill(choices, service);
 }
 
@@ -81,11 +82,10 @@ const resultOf = (choices: readonly Choices[], first: readonly (readonly [Choice
 /** A move that did not fit may also take the time of just one other app. That makes the optimum for two apps. */
 function exchange(choices: readonly Choices[]): void {
   for (let turn = 0; turn < TURNS; turn++) {
-    const exchanges = blockedOf(choices).flatMap((one) =>
-      choices.flatMap((two) => (two === one ? [] : { one, two, ...one.findExchange(two) })),
-    );
-    const best = exchanges.sort((a, b) => b.gain - a.gain)[0];
-    if (best === undefined || best.gain === 0) return;
+    let best: Exchange | undefined;
+    for (const one of blockedOf(choices))
+      for (const two of choices) if (two !== one) best = one.findExchange(two, best?.gain ?? LEAST_GAIN) ?? best;
+    if (!best) return;
     best.one.take(best.mine);
     best.two.take(best.its);
   }
@@ -94,18 +94,20 @@ function exchange(choices: readonly Choices[]): void {
 /** Time too short for a quantum goes to the trainings that bring most per time, in single steps. */
 function fill(choices: readonly Choices[], service: Service): void {
   const { windowMs } = service;
+  const spareMsOf = (draft: Draft): number =>
+    reservedMs(service, draft) - costOf(draft.app, draft.level, draft.steps, draft.shed);
   const trainings = choices.flatMap(({ draft }) => {
     const { app, level, steps, shed } = draft;
     const { stepMs } = app.levels[level]!;
     const scoreAt = (count: number): number => app.weight * windowScore(app, level, count, windowMs, shed);
     const next = Math.min(app.quantum, app.maxSteps - steps);
-    const rise = next > 0 && stepMs > 0 ? scoreAt(steps + next) - scoreAt(steps) : 0;
+    if (next <= 0 || stepMs <= 0 || service.leftMs + spareMsOf(draft) < stepMs) return [];
+    const rise = scoreAt(steps + next) - scoreAt(steps);
     return rise > 0 ? { draft, stepMs, next, scoreAt, rate: rise / (next * stepMs) } : [];
   });
   for (const { draft, stepMs, next, scoreAt } of trainings.sort((a, b) => b.rate - a.rate)) {
-    const { app, level, steps: from } = draft;
-    const spareMs = reservedMs(service, draft) - costOf(app, level, from, draft.shed);
-    const to = from + Math.min(next, Math.floor((service.leftMs + spareMs) / stepMs));
+    const { app, steps: from } = draft;
+    const to = from + Math.min(next, Math.floor((service.leftMs + spareMsOf(draft)) / stepMs));
     if (to === from) continue;
     const before = reservedMs(service, draft);
     draft.steps = to;

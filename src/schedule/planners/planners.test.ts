@@ -14,6 +14,7 @@ const CLAIMS: Readonly<Record<PlannerName, ContractOptions>> = {
   withoutEstimator: { ...ours, readsCurves: false },
   withoutRemodeling: ours,
   withoutTraining: { ...ours, trains: false },
+  withoutTurns: ours,
 };
 
 for (const name of PLANNER_NAMES) checkPlannerContract(PLANNERS[name], CLAIMS[name]);

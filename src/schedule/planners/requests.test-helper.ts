@@ -42,6 +42,20 @@ export function brokenLimits(plan: Plan, { device, apps }: PlanRequest): readonl
   check("window", ms <= device.windowMs * most && plan.costMs <= device.windowMs * most);
   check("memory", bytes <= device.memoryBytes && plan.memoryBytes === bytes);
   check("shares", share <= most);
+  const refused = new Set(plan.refused);
+  for (const { app, steps } of plan.turns ? plan.allocations.filter(({ app }) => !refused.has(app)) : []) {
+    const own = plan.turns!.filter((turn) => turn.app === app);
+    check(
+      `${app}: turns`,
+      own.reduce((sum, turn) => sum + turn.steps, 0) === steps && own.every((turn) => turn.steps >= 0),
+    );
+  }
+  for (const [index, { app, level }] of plan.allocations.entries())
+    if (plan.turns && level !== apps[index]!.level && !refused.has(app))
+      check(
+        `${app}: a turn to make its level`,
+        plan.turns.some((turn) => turn.app === app),
+      );
   const isServed = plan.refused.length === 0 && plan.allocations.every(({ shed }) => shed === 0);
   const floor = Math.min(device.floorShare ?? 0, 1 / apps.length) / most;
   const isFull = share > 1 - 1e-6;

@@ -6,7 +6,7 @@ import { fixedLevel } from "./fixed-level.js";
 export const dnnGrained = filterGrained({
   name: "dnnGrained",
   summary: "level of three sizes and training of each app by gain per time",
-  isOrdered: true,
+  ...{ isOrdered: true, inTurns: false },
   levelsOf: () => (app) => [...new Set([0, Math.floor(app.levels.length / 2), app.levels.length - 1])],
 });
 
@@ -22,6 +22,13 @@ export const withoutRemodeling = filterGrained({
   name: "withoutRemodeling",
   summary: "as filterGrained, with one level for all apps",
   levelsOf: fixedLevel,
+});
+
+/** Ablation: the same amounts, but all apps train side by side. */
+export const withoutTurns = filterGrained({
+  name: "withoutTurns",
+  summary: "as filterGrained, all apps at work side by side",
+  ...{ isOrdered: true, inTurns: false },
 });
 
 /** Ablation: levels only. */

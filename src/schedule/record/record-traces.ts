@@ -99,9 +99,13 @@ async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promis
   const [day] = world.dataset("validation", pool + held, [source!.name]).domains;
   const drifts = mix(
     domains.map((domain) => ({ name: domain.name, isValidation: false, domain })),
-    listShifts().map(([corruption, severity]) => {
-      const domain = corruptDomain(day!, corruption, { severity, seed: severity });
-      return { name: `${corruption} ${severity}`, isValidation: true, domain };
+    listShifts().map((shift) => {
+      const domain = shift.reduce(
+        (each, [corruption, severity]) => corruptDomain(each, corruption, { severity, seed: severity }),
+        day!,
+      );
+      const name = shift.map(([corruption, severity]) => `${corruption} ${severity}`).join(", ");
+      return { name, isValidation: true, domain };
     }),
   );
   await using machine = createMachine();
@@ -117,15 +121,70 @@ async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promis
   return trace;
 }
 
+/** Corruptions, one upon the other. */
+type Shift = readonly (readonly [CorruptionName, Severity])[];
+
 /**
  * Some published corruptions at their strongest, without which estimates take every drift for a mild one; then each once, at severities in turn, and
- * those that masters were trained under, strong.
+ * those that masters were trained under, strong; then pairs, since drifts that models suffer most from change several things at once.
  */
-const listShifts = (): (readonly [CorruptionName, Severity])[] => [
-  ["contrast", 4],
-  ...(["fog", "frost", "brightness", "snow", "impulse_noise"] as const).map((name) => [name, 5] as const),
-  ...corruptionNames("reported").map((name, i) => [name, SEVERITIES[(2 * i + 2) % SEVERITIES.length]!] as const),
-  ...corruptionNames("held-out").map((name) => [name, 5] as const),
+const listShifts = (): readonly Shift[] => [
+  [["contrast", 4]],
+  ...(["fog", "frost", "brightness", "snow", "impulse_noise"] as const).map((name): Shift => [[name, 5]]),
+  ...corruptionNames("reported").map((name, i): Shift => [[name, SEVERITIES[(2 * i + 2) % SEVERITIES.length]!]]),
+  ...corruptionNames("held-out").map((name): Shift => [[name, 5]]),
+  ...PAIRS,
+];
+
+const PAIRS: readonly Shift[] = [
+  [
+    ["fog", 4],
+    ["gaussian_noise", 5],
+  ],
+  [
+    ["brightness", 5],
+    ["contrast", 3],
+  ],
+  [
+    ["frost", 5],
+    ["motion_blur", 5],
+  ],
+  [
+    ["contrast", 3],
+    ["shot_noise", 5],
+  ],
+  [
+    ["snow", 5],
+    ["fog", 3],
+  ],
+  [
+    ["saturate", 5],
+    ["contrast", 4],
+  ],
+  [
+    ["frost", 5],
+    ["fog", 3],
+  ],
+  [
+    ["brightness", 5],
+    ["zoom_blur", 5],
+  ],
+  [
+    ["spatter", 5],
+    ["contrast", 3],
+  ],
+  [
+    ["snow", 5],
+    ["brightness", 5],
+  ],
+  [
+    ["elastic_transform", 5],
+    ["frost", 4],
+  ],
+  [
+    ["fog", 5],
+    ["brightness", 4],
+  ],
 ];
 
 /** What was recorded there before, if anything. Throws: `data.invalid`. */

@@ -73,6 +73,34 @@ describe("a simulation reckoned by hand", () => {
     expect(report.overBudget).toBe(2);
   });
 
+  test("turns are done one after the other, and each serves from its end on", async () => {
+    const apps = ["a", "b"].map((name) => ({ ...TINY_SCENARIO.apps[0]!, name, fps: 0 }));
+    const drifts = [{ atMs: 0, apps: ["a", "b"], drift: "fog" }];
+    const planner = fixedPlanner({ steps: 10 });
+    const plan: Planner["plan"] = (request) => ({
+      ...planner.plan(request),
+      turns: ["b", "a"].map((app) => ({ app, steps: 10 })),
+    });
+    const device = { ...TINY_SCENARIO.device, microWindows: 1 };
+    const report = await run({ ...TINY_SCENARIO, apps, drifts, device }, { ...planner, plan });
+    // 10 steps of 10 ms: b has 0.4 for 900 of 1,000 ms, a for 800
+    expect(report.apps.map(({ score }) => score)).toEqual([
+      expect.closeTo(0.2 * 0.2 + 0.8 * 0.4, 9),
+      expect.closeTo(0.1 * 0.2 + 0.9 * 0.4, 9),
+    ]);
+    expect(report.device).toMatchObject({ trainMs: expect.closeTo(200, 9), idleMs: expect.closeTo(800, 9) });
+  });
+
+  test("a turn that does not end before the next plan serves with what it has done", async () => {
+    const planner = fixedPlanner({ steps: 60 });
+    const plan: Planner["plan"] = (request) => ({ ...planner.plan(request), turns: [{ app: "a", steps: 60 }] });
+    const apps = TINY_SCENARIO.apps.map((app) => ({ ...app, fps: 0 }));
+    const report = await run({ ...TINY_SCENARIO, apps }, { ...planner, plan });
+    // 50 steps by 500 ms, of which 20 are recorded
+    expect(report.apps[0]!.steps).toBeCloseTo(100, 9);
+    expect(report.score).toBeCloseTo((0.2 + 0.6) / 2, 9);
+  });
+
   test("a drift that comes back begins with the part of its steps that feedback keeps", async () => {
     const drifts = ["fog", "snow", "fog"].map((drift, i) => ({ atMs: 1000 * i, apps: ["a"], drift }));
     const scenario = { ...TINY_SCENARIO, windows: 3, drifts, feedback: 0.5 };

@@ -2,7 +2,7 @@ import { setImmediate } from "node:timers/promises";
 import { isLimberError, LimberError, type LongCall, throwIfAborted } from "../../base/index.js";
 import type { Level } from "../app.js";
 import type { Estimator } from "../estimate/index.js";
-import type { Planner, PlanRequest } from "../plan.js";
+import type { Plan, Planner, PlanRequest } from "../plan.js";
 import { interpolateLevels } from "../profile/index.js";
 import type { Trace } from "../trace.js";
 import { shareFluidly } from "./fluid.js";
@@ -58,6 +58,13 @@ export async function simulate(
   return device.report(done === moments.length);
 }
 
+/** A turn of the plan that is not over. */
+interface TurnAhead {
+  readonly app: SimulatedApp;
+  /** Of the app's planned steps, those of later turns. */
+  readonly laterSteps: number;
+}
+
 /** Causes at which planners that go by trials try and decide; what they know changes at no other time. */
 const TRIED_AT: ReadonlySet<PlanCause> = new Set(["window", "arrival", "drift"]);
 
@@ -76,6 +83,7 @@ class VirtualDevice {
   private readonly decisionMs: number[] = [];
   private readonly counts = { overBudget: 0, trials: 0 };
   private window = 0;
+  private turns: TurnAhead[] = [];
   /** Trials that were decided by and have yet to take their time. */
   private trialMs = 0;
 
@@ -112,8 +120,29 @@ class VirtualDevice {
     this.plan(atMs, [...causes]);
   }
 
-  /** Until the next moment, all goes on at the same rates. */
+  /** Until the next moment, turn by turn where the plan has any; within a turn all goes on at the same rates. */
   run(intervalMs: number): void {
+    let leftMs = intervalMs;
+    for (let turn = this.turns[0]; turn; turn = this.turns[0]) {
+      const turnMs = this.durationOf(turn);
+      if (turnMs > leftMs) break;
+      this.advance(turnMs, turn);
+      turn.app.swap();
+      leftMs -= turnMs;
+      this.turns.shift();
+    }
+    if (leftMs > 0) this.advance(leftMs, this.turns[0]);
+  }
+
+  /** Of making and training beside the predictions of all. */
+  private durationOf({ app, laterSteps }: TurnAhead): number {
+    const workMs = app.makeLeftMs + app.trainLeftMs(laterSteps);
+    const predictShare = this.present.reduce((sum, each) => sum + each.predictMsIn(1), 0);
+    if (workMs === 0) return 0;
+    return predictShare < 1 ? workMs / (1 - predictShare) : app.trainLeftMs(laterSteps) > 0 ? Infinity : app.makeLeftMs;
+  }
+
+  private advance(intervalMs: number, turn: TurnAhead | undefined): void {
     const { time, present } = this;
     let leftMs = intervalMs;
     const take = (ms: number): number => {
@@ -123,19 +152,21 @@ class VirtualDevice {
     const shareOut = (demandOf: (app: SimulatedApp) => number): readonly number[] =>
       shareFluidly(
         leftMs,
-        present.map(demandOf),
+        present.map((app) => (turn && app !== turn.app ? 0 : demandOf(app))),
         present.map(({ workWeight }) => workWeight),
       );
     // first, so that a model too large for what is asked of it does not keep the smaller one from being made
     for (const [i, makeMs] of shareOut((app) => app.makeLeftMs).entries())
       time.makeMs += take(present[i]!.make(makeMs));
     const askedMs = present.reduce((sum, app) => sum + app.predictMsIn(intervalMs), 0);
-    const servedShare = Math.min(1, leftMs / askedMs || 1);
+    const servedShare = askedMs > 0 ? Math.min(1, leftMs / askedMs) : 1;
     for (const app of present) time.predictMs += take(app.predict(intervalMs, servedShare));
     const trialMs = take(Math.min(this.trialMs, leftMs));
     this.trialMs -= trialMs;
     time.trialMs += trialMs;
-    for (const [i, trainMs] of shareOut((app) => app.trainLeftMs).entries())
+    for (const [i, trainMs] of shareOut((app) =>
+      app.makeLeftMs > 0 ? 0 : app.trainLeftMs(turn?.laterSteps),
+    ).entries())
       time.trainMs += take(present[i]!.train(trainMs));
     time.idleMs += leftMs;
   }
@@ -193,7 +224,20 @@ class VirtualDevice {
       const { name } = app.spec;
       app.follow(refused.has(name) ? undefined : allocations.get(name), plan, leftMs);
     }
+    this.turns = this.turnsAheadOf(plan);
     options.onPlan?.({ atMs, window: this.window, causes, decisionMs, isOverBudget, plan });
+  }
+
+  private turnsAheadOf({ turns = [] }: Plan): TurnAhead[] {
+    const later = new Map<string, number>();
+    return turns
+      .toReversed()
+      .map(({ app, steps }) => {
+        const laterSteps = later.get(app) ?? 0;
+        later.set(app, laterSteps + steps);
+        return { app: this.apps.get(app)!, laterSteps };
+      })
+      .toReversed();
   }
 
   private closeWindow(): void {

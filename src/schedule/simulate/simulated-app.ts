@@ -97,7 +97,7 @@ export class SimulatedApp {
   stateFor(leftMs: number): AppState {
     const { spec, recording, serving, training } = this;
     const maxSteps = recording.maxSteps(this.presentDrift);
-    const { estimate } = this.tracker;
+    const estimate = this.tracker.hope;
     const start = this.startSteps();
     const isMaking = training.makeLeftMs > 0;
     const levels = isMaking
@@ -156,9 +156,9 @@ export class SimulatedApp {
     return this.training.makeLeftMs;
   }
 
-  /** Time that planned steps still take, once their model is made. */
-  get trainLeftMs(): number {
-    return this.makeLeftMs > 0 ? 0 : this.plannedSteps * this.levelOf(this.training.level).stepMs;
+  /** Time that planned steps still take, but for so many that come later. */
+  trainLeftMs(laterSteps = 0): number {
+    return Math.max(0, this.plannedSteps - laterSteps) * this.levelOf(this.training.level).stepMs;
   }
 
   /** How its planned work stands beside that of others. */
