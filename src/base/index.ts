@@ -1,3 +1,4 @@
+export * from "./equal.js";
 export * from "./errors.js";
 export * from "./progress.js";
 export * from "./random.js";

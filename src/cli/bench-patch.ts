@@ -24,7 +24,7 @@ import { openImageModel, type PreprocessingFlags } from "./model.js";
 const BATCH_SIZE = 16;
 /** Those that the headline needs, and the strongest others. */
 const DEFAULT_CONTESTANTS = [
-  ...["frozen", "patchline", "full", "statistics", "biases", "patches-cold"],
+  ...["frozen", "patchline", "full", "full-short", "conv-lora-short", "statistics", "patches-cold"],
   ...["only-patches", "only-warm", "only-selection"],
 ];
 

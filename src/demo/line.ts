@@ -44,14 +44,14 @@ const BACKBONE = "resnet";
  * samples costs more than it saves: all train.
  */
 export const LINE_DEFAULTS = {
-  ...{ patch: { form: "joint" }, count: 3, learningRate: 1e-2 },
+  ...{ patch: { form: "joint" }, count: 3, learningRate: 1e-2, batchSize: 16 },
   ...{ heads: "all", headScale: 0.3, biasScale: 1 },
   ...{ budget: { base: 4, discount: 0.25 }, measureEvery: Infinity, targetShare: 1, selection: null },
 } as const satisfies Partial<LineOptions>;
 
 /** Pictures that train, that tell when to stop, and that are measured on. */
 const SAMPLES = { pool: 128, held: 64, tested: 128 } as const;
-const [BATCH_SIZE, SHOWN] = [16, 3];
+const SHOWN = 3;
 
 /** One model after one drift. Units: shares in [0, 1]; multiply-accumulates; seconds. */
 export interface LineRow {
@@ -110,7 +110,7 @@ export async function* meetInLine(options: LineDemoOptions): AsyncGenerator<Line
     const rows: LineRow[] = [];
     const next = new Map<string, Member>();
     for await (const each of patchLine(members, shown, {
-      ...{ ...LINE_DEFAULTS, machine, threads, seed, signal, ledger, library, batchSize: BATCH_SIZE },
+      ...{ ...LINE_DEFAULTS, machine, threads, seed, signal, ledger, library },
       onProgress: (progress) => onProgress?.({ ...progress, stage: "line" }),
     })) {
       const { member, start, groups, courses, samples } = each;

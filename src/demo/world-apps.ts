@@ -147,7 +147,11 @@ export class WorldApps implements AsyncDisposable {
     const { threads = 1, signal, onProgress } = this.options;
     onProgress?.({ stage: "apps", done: TRACE_KINDS.indexOf(name), total: TRACE_KINDS.length, note: name });
     const { levels: recorded } = await readTrace(join(TRACES_PATH, `${name}.json`));
-    const app = await openWorldKind(name, { sparsities: this.ladderBelow(recorded[0]!.sparsity!), threads });
+    const largest = recorded[0]!.sparsity;
+    const app = await openWorldKind(name, {
+      sparsities: largest === undefined ? undefined : this.ladderBelow(largest),
+      threads,
+    });
     const { preprocessing } = app;
     const day = createWorld().dataset("validation", 2 * SOURCE_IMAGES, ["day"]).domains[0]!;
     const [first] = await readAll(day, { preprocessing, batchSize: PROFILED, images: PROFILED });

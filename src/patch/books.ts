@@ -10,12 +10,14 @@ export function bookCourse(
   ledger: Ledger | undefined,
   { name, preprocessing }: Pick<Member, "name" | "preprocessing">,
   model: Model,
-  parameters: readonly string[],
-  { trained, cached, measured, trainMs, measureMs }: Course,
+  { stretches, trained: all, measured, trainMs, measureMs }: Course,
 ): void {
-  const cost = stepCost(bindImage(model, preprocessing), { parameters });
-  ledger?.addSteps(name, cost, { images: trained, cached, seconds: trainMs / 1000 });
-  const macs = measured * cost.forward;
+  const bound = bindImage(model, preprocessing);
+  for (const { parameters, trained, cached } of stretches) {
+    const seconds = all > 0 ? ((trained / all) * trainMs) / 1000 : 0;
+    ledger?.addSteps(name, stepCost(bound, { parameters }), { images: trained, cached, seconds });
+  }
+  const macs = measured * costOf(bound).macs;
   ledger?.add({ model: name, technique: "evaluation", macs, seconds: measureMs / 1000, count: measured });
 }
 

@@ -1,6 +1,13 @@
 import { LimberError, type LongCall, Random, throwIfAborted } from "../base/index.js";
 import { adam, type Model, type Optimizer, type Statistics } from "../graph/index.js";
-import { type Machine, type RunTensor, type SessionOptions, Trainer } from "../run/node.js";
+import {
+  type Machine,
+  readTensorFile,
+  type RunTensor,
+  type SessionOptions,
+  Trainer,
+  writeTensorFile,
+} from "../run/node.js";
 import { type Batch, batches, type Domain, type Preprocessing, type Score, type TaskHead } from "../vision/index.js";
 import { findStop, STOP_RULE, type StopRule } from "./budget.js";
 
@@ -28,6 +35,18 @@ export interface FineTuneOptions extends LongCall, SessionOptions {
   readonly targetsOf?: ((batch: Batch) => Promise<RunTensor> | RunTensor) | undefined;
   readonly cacheBytes?: number | undefined;
   readonly seed?: number | undefined;
+  /** Which model is kept: the one that scored best on the held samples, or, where these tell nothing, the last. Default `best`. */
+  readonly keeps?: "best" | "last" | undefined;
+  /** Those of the parameters that train in an epoch; default: all. What stays keeps what its optimizer knows. */
+  readonly trains?: ((epoch: number) => readonly string[]) | undefined;
+}
+
+/** Epochs in a row in which the same parameters trained. */
+export interface Stretch {
+  readonly parameters: readonly string[];
+  /** Images that went through a step, and of these the ones whose frozen part was known. */
+  readonly trained: number;
+  readonly cached: number;
 }
 
 export type StopReason = "epochs" | "plateau" | "target";
@@ -42,9 +61,9 @@ export interface Course {
   readonly reason: StopReason;
   readonly steps: number;
   readonly refused: number;
-  /** Images that went through a step, and of these the ones whose frozen part was known. */
+  /** Images that went through a step, all stretches together. */
   readonly trained: number;
-  readonly cached: number;
+  readonly stretches: readonly Stretch[];
   /** Images that only went forward, to be measured. */
   readonly measured: number;
   readonly trainMs: number;
@@ -63,18 +82,10 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
     const message = `domain "${domain.name}": samples to train on and samples to measure on, got ${indices.length} and ${held.length}; label more`;
     throw new LimberError("config.invalid", message, { domain: domain.name });
   }
-  const { machine, threads, optimization, cacheBytes } = options;
-  const train = {
-    loss: head.loss,
-    optimizer: options.optimizer ?? adam(),
-    parameters: options.parameters,
-    ...(options.scale && { scale: options.scale }),
-  };
-  await using trainer = Trainer.create(source, {
-    ...{ machine, threads, optimization, cacheBytes },
-    statistics: options.statistics ?? "fixed",
-    ...(options.parameters.length > 0 && { train }),
-  });
+  const trainsAt = (epoch: number): readonly string[] => options.trains?.(epoch) ?? options.parameters;
+  const stretches: Stretch[] = [];
+  let parameters = trainsAt(0);
+  await using current = new Current(createTrainer(source, parameters, options));
   const random = new Random(options.seed ?? 0).fork(`fine-tune ${domain.name}`);
   const reading = { preprocessing: options.preprocessing, batchSize, truth: true, signal };
   const targetsOf = options.targetsOf ?? ((batch: Batch) => head.encode(batch));
@@ -86,7 +97,7 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
     const meter = head.createMeter();
     for await (const batch of batches(domain, { ...reading, indices: held })) {
       if (batch.labels.length === 0) continue;
-      const { prediction } = await trainer.predict(batch.images, { statistics: "stored" });
+      const { prediction } = await current.trainer.predict(batch.images, { statistics: "stored" });
       meter.add(prediction, batch);
       counts.measured += batch.labels.length;
     }
@@ -94,20 +105,38 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
     return meter.read();
   };
 
+  let imageDims: readonly number[] | undefined;
+  let ended = 0;
+  const endStretch = (): void => {
+    const { hits } = current.trainer.cache;
+    stretches.push({ parameters, trained: counts.trained - ended, cached: hits });
+    ended = counts.trained;
+  };
+  const turnTo = async (wanted: readonly string[]): Promise<void> => {
+    if (wanted.join() === parameters.join()) return;
+    endStretch();
+    parameters = wanted;
+    const next = createTrainer(await current.trainer.exportModel(), wanted, options);
+    if (imageDims) await handOver(current.trainer, next, imageDims);
+    await current.replace(next);
+  };
+
   const trainOnce = async (epoch: number): Promise<number> => {
     const began = performance.now();
+    await turnTo(trainsAt(epoch));
     const order = fill(random.fork(epoch).shuffled([...indices]), batchSize);
     let [sum, accepted] = [0, 0];
     for await (const batch of batches(domain, { ...reading, indices: order })) {
       throwIfAborted(signal);
       if (batch.labels.length < batchSize) continue; // broken samples: no step is compiled for the rest
-      const report = await trainer.step(
+      const report = await current.trainer.step(
         { images: batch.images, targets: await targetsOf(batch), samples: Array.from(batch.indices) },
         {
           learningRate: options.learningRate * scheduleAt(counts.steps, stepsPerEpoch, options.epochs),
           statisticsMomentum: 0.1,
         },
       );
+      imageDims = batch.images.dims;
       counts.steps++;
       counts.trained += batchSize;
       if (report.accepted) [sum, accepted] = [sum + report.loss!, accepted + 1];
@@ -131,8 +160,8 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
     losses.push(await trainOnce(losses.length));
     if (losses.length % measureEvery > 0 && losses.length < epochs) continue;
     const score = await measure();
-    if (score.value > scores[best]!.value) {
-      kept = await trainer.exportModel();
+    if (score.value > scores[best]!.value || options.keeps === "last") {
+      kept = await current.trainer.exportModel();
       best = scores.length;
     }
     scores.push(score);
@@ -140,7 +169,40 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
     onProgress?.({ stage: "fine-tune", done: losses.length, total: options.epochs, note });
   }
   const reason = findReason() ?? "epochs";
-  return { model: kept, scores, best, losses, reason, cached: trainer.cache.hits, ...counts };
+  endStretch();
+  return { model: kept, scores, best, losses, reason, stretches, ...counts };
+}
+
+/** A trainer that another one may take the place of. */
+class Current implements AsyncDisposable {
+  constructor(public trainer: Trainer) {}
+
+  async replace(next: Trainer): Promise<void> {
+    const last = this.trainer;
+    this.trainer = next;
+    await last[Symbol.asyncDispose]();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.trainer[Symbol.asyncDispose]();
+  }
+}
+
+/** Gives a trainer of fewer parameters, or of more, the state of those that both train. */
+async function handOver(last: Trainer, next: Trainer, imageDims: readonly number[]): Promise<void> {
+  await next.warmUp(imageDims);
+  const [before, own] = [readTensorFile(await last.checkpoint()), readTensorFile(await next.checkpoint())];
+  const tensors = new Map([...own.tensors].map(([name, initial]) => [name, before.tensors.get(name) ?? initial]));
+  await next.restore(writeTensorFile({ tensors, metadata: {} }), imageDims);
+}
+
+function createTrainer(model: Model, parameters: readonly string[], options: FineTuneOptions): Trainer {
+  const { machine, threads, optimization, cacheBytes, head, optimizer = adam(), scale, statistics = "fixed" } = options;
+  const train = { loss: head.loss, optimizer, parameters, ...(scale && { scale }) };
+  return Trainer.create(model, {
+    ...{ machine, threads, optimization, cacheBytes, statistics },
+    ...(parameters.length > 0 && { train }),
+  });
 }
 
 /** As many as a whole number of batches, the first ones twice where that takes more. */

@@ -8,6 +8,7 @@ export const TECHNIQUES = [
   "activationGradient",
   "weightGradient",
   "statistics", // forward passes that measure normalization anew
+  "labels", // forward passes of a teacher
   "selection", // forward passes that only choose samples
   "predictor", // how many patches a drift takes
   "correlation", // how alike models are, and which patch is the best start

@@ -74,6 +74,29 @@ describe("a line of models", () => {
     }
   });
 
+  test("lets the deepest patch train alone in the end, where it is to: gradients end there", async () => {
+    const books = new Ledger();
+    const [{ courses, member }] = (await run({ count: 3, rests: 0.25, ledger: books }, [members[0]!])) as [Patched];
+    const [all, alone] = courses[0]!.stretches;
+    expect([alone!.trained, all!.trained]).toEqual([2 * 24, 6 * 24]); // of 8 epochs
+    expect(alone!.parameters.every((name) => all!.parameters.includes(name))).toBe(true);
+    const groupsOf = (names: readonly string[]): number[] =>
+      findPatches(member.serving).flatMap(({ group, parameters }) =>
+        parameters.some((name) => names.includes(name)) ? [group] : [],
+      );
+    expect([groupsOf(alone!.parameters), groupsOf(all!.parameters)]).toEqual([[3], [1, 2, 3]]);
+    const whole = new Ledger();
+    await run({ count: 3, ledger: whole }, [members[0]!]);
+    const gradients = (ledger: Ledger) => ledger.total({ technique: "activationGradient" }).macs;
+    expect(gradients(books)).toBeLessThan(0.85 * gradients(whole));
+  });
+
+  test("keeps the last epoch where the held samples tell nothing", async () => {
+    const [{ courses }] = (await run({ keeps: "last", targetShare: 0 }, [members[0]!])) as [Patched];
+    const [{ best, scores, reason }] = courses as [Patched["courses"][number]];
+    expect([best, reason]).toEqual([scores.length - 1, "epochs"]);
+  });
+
   test("chooses half of the samples, and books what everything took", () => {
     for (const { selection, courses, member } of line) {
       expect(selection!.kept).toHaveLength(24);
@@ -171,8 +194,8 @@ describe("fineTune", () => {
   });
 
   test("computes what does not train once per sample", async () => {
-    const { cached, trained } = await tune();
-    expect([cached, trained]).toEqual([2 * 48, 3 * 48]);
+    const { stretches } = await tune();
+    expect(stretches.map(({ cached, trained }) => [cached, trained])).toEqual([[2 * 48, 3 * 48]]);
   });
 
   test("ends at its target before the first step", async () => {

@@ -41,6 +41,8 @@ export interface LineOptions extends LongCall, SessionOptions {
   /** How many patches each model gets at first, from 1 to its groups; default 1. */
   readonly count?: ((drift: Drift) => Promise<number>) | number | undefined;
   readonly order?: PatchOrder | undefined;
+  /** Share of the epochs, the last ones, in which all patches but the first of the order rest: gradients end at that. Default 0. */
+  readonly rests?: number | undefined;
   /** Whether a patch is added where training rests below the target. Default true. */
   readonly grows?: boolean | undefined;
   readonly models?: ModelOrder | undefined;
@@ -56,6 +58,8 @@ export interface LineOptions extends LongCall, SessionOptions {
   readonly stop?: StopRule | undefined;
   /** Epochs after which the held samples are asked, besides before the first and after the last. Default 1. */
   readonly measureEvery?: number | undefined;
+  /** Which model a course leaves; `last` where the held samples are not labelled by one who knows. Default `best`. */
+  readonly keeps?: "best" | "last" | undefined;
   /** Share of the score before the drift that is good enough. Default 0.95. */
   readonly targetShare?: number | undefined;
   /** How much worse than before a patched model may look on the held samples, whose score is an estimate. Default 0.02. */
@@ -184,10 +188,11 @@ async function patchOne(
     sources: options.starts ?? ["own", "parent", "library"],
   });
   const epochs = epochsFor(start.similarity, options.budget);
+  const [deepest, restsFrom] = [groupsFor(order, 1), epochs - Math.round((options.rests ?? 0) * epochs)];
 
   const isKnown = known !== undefined && start.source === "library";
   const again = isKnown ? known.score - Math.max(tolerance, chanceOf(known.score, drift.held.length)) : Infinity;
-  const target = Math.min(targetOf(member.before, targetShare), again);
+  const target = options.keeps === "last" ? Infinity : Math.min(targetOf(member.before, targetShare), again);
   const courses: Course[] = [];
   let groups = planned;
   let model = withWeights(fresh, isKnown ? known.candidate.tensors : start.tensors);
@@ -195,6 +200,7 @@ async function patchOne(
   for (;;) {
     const along = alongOf(groups);
     const parameters = [...patchParameters(model), ...along];
+    const ofDeepest = [...patchParameters(model, deepest), ...alongOf(deepest)];
     const course = await fineTune(model, drift.domain, {
       machine: options.machine,
       ...sessionOf(options),
@@ -202,10 +208,12 @@ async function patchOne(
       scale: scaleOf(along, headNames, options),
       learningRate: options.learningRate ?? 1e-3,
       ...{ stop: { ...(options.stop ?? STOP_RULE), target }, measureEvery: options.measureEvery },
-      ...{ cacheBytes: options.cacheBytes, seed: options.seed, signal: options.signal, onProgress: options.onProgress },
+      trains: (epoch) => (epoch < restsFrom ? parameters : ofDeepest),
+      ...{ keeps: options.keeps, cacheBytes: options.cacheBytes, seed: options.seed },
+      ...{ signal: options.signal, onProgress: options.onProgress },
     });
     courses.push(course);
-    bookCourse(ledger, member, model, parameters, course);
+    bookCourse(ledger, member, model, course);
     model = course.model;
     const best = course.scores[course.best]!.value;
     const next = grows ? findNextGroup(order, groups, { reason: course.reason, best, target }) : undefined;

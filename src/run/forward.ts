@@ -24,7 +24,7 @@ export interface Forward {
 }
 
 export interface LoadedForward {
-  readonly step: Step;
+  readonly step: Pick<Step, "inputs" | "outputs">;
   readonly session: Session;
   /** The outputs that become the arrays of these weights, where all are finite. */
   readonly moved: readonly string[];
@@ -114,7 +114,8 @@ export class ForwardPasses {
       { threads, optimization },
       bindings,
     );
-    return { step, session, moved: isOwn ? step.state.map(({ output }) => output) : [] };
+    const { inputs, outputs } = step;
+    return { step: { inputs, outputs }, session, moved: isOwn ? step.state.map(({ output }) => output) : [] };
   }
 
   private async start(arrays: readonly (readonly [string, StateSlot])[]): Promise<void> {

@@ -53,8 +53,8 @@ class WorkerMachine extends RemoteMachine {
     this.worker.unref();
   }
 
-  protected override post(envelope: Envelope): void {
-    this.worker.postMessage(envelope);
+  protected override post(envelope: Envelope, given: ArrayBuffer[]): void {
+    this.worker.postMessage(envelope, given);
   }
 
   /** Keeps the process alive only while something is under way. */

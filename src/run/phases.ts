@@ -11,6 +11,7 @@ import {
 } from "../graph/index.js";
 import { lowerFor } from "./blocks.js";
 import type { Machine, Phase, StateBinding } from "./session.js";
+import { nextTurn } from "./turn.js";
 
 /** Elements of a piece of an update: five arrays of that length fit in a core's cache. */
 const TILE = 2 ** 17;
@@ -49,8 +50,11 @@ export async function phasesOf(machine: Machine, step: Step, prefix: string): Pr
     ...crossing.map(({ value, name }) => ({ name, input: value })),
     ...reads.filter(({ input }) => isApplied(input!)),
   ];
+  await nextTurn();
+  const gradients = { model: await lowered(machine, phases.gradients), bindings: first };
+  await nextTurn();
   return [
-    { model: await lowered(machine, phases.gradients), bindings: first },
+    gradients,
     machine.provider === "cpu"
       ? tiled(phases.update, second, step)
       : { model: writeModel(phases.update), bindings: second },
@@ -70,8 +74,11 @@ interface Slot {
 const joined = ({ slot: { input, output }, name }: Slot): StateBinding => ({ name, input, output });
 
 /** The bytes of a model as a machine runs it best. */
-export const lowered = async (machine: Machine, model: Model): Promise<Uint8Array> =>
-  writeModel(await lowerFor(machine, model));
+export async function lowered(machine: Machine, model: Model): Promise<Uint8Array> {
+  const fit = await lowerFor(machine, model);
+  await nextTurn();
+  return writeModel(fit);
+}
 
 /** The update in pieces, and each binding with it; all of it whole where an array has a second buffer or comes from the caller. */
 function tiled(update: Model, bindings: readonly StateBinding[], { inputs }: Step): Phase {

@@ -16,8 +16,8 @@ export abstract class RemoteMachine implements Machine {
 
   constructor(readonly provider: Provider) {}
 
-  /** Hands a message to the worker. */
-  protected abstract post(envelope: Envelope): void;
+  /** Hands a message to the worker, and with it the memory of `given`. */
+  protected abstract post(envelope: Envelope, given: ArrayBuffer[]): void;
   /** Ends the worker. */
   protected abstract terminate(): Promise<void>;
   /** Does one piece of work, when it may. */
@@ -70,7 +70,7 @@ export abstract class RemoteMachine implements Machine {
       if (this.gone) return Promise.reject(this.gone);
       const id = this.nextId++;
       return new Promise<Answers[K]>((resolve, reject) => {
-        this.post({ id, request });
+        this.post({ id, request }, givenWith(request));
         this.pending.set(id, { resolve: (answer) => resolve(answer as Answers[K]), reject });
         if (this.pending.size === 1) this.onBusy?.(true);
       });
@@ -92,6 +92,14 @@ export abstract class RemoteMachine implements Machine {
     for (const pending of this.pending.values()) pending.reject(this.gone);
     this.pending.clear();
   }
+}
+
+/** A model may hold hundreds of megabytes: its bytes move to the worker, where a copy would stay until the collector comes. */
+function givenWith(request: Request): ArrayBuffer[] {
+  if (request.kind !== "create") return [];
+  return request.phases.flatMap(({ model: { buffer, byteLength } }) =>
+    buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [],
+  );
 }
 
 /** The error of a worker that ended by itself. */

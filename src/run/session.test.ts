@@ -26,7 +26,7 @@ let session: Session;
 beforeEach(async () => {
   machine = createMachine();
   await machine.writeState([{ name: "total", value: floats(0, 10) }]);
-  session = await machine.createSession(ADDER, { threads: 1 }, [BINDING]);
+  session = await machine.createSession(ADDER.slice(), { threads: 1 }, [BINDING]);
 });
 afterEach(() => machine[Symbol.asyncDispose]());
 
@@ -59,7 +59,7 @@ describe("a session", () => {
   });
 
   test("shares the arrays of its machine with other sessions", async () => {
-    const other = await machine.createSession(ADDER, { threads: 1 }, [BINDING]);
+    const other = await machine.createSession(ADDER.slice(), { threads: 1 }, [BINDING]);
     await session.run({ x: floats(1, 0) }, { fetches: [] });
     await other.run({ x: floats(1, 0) }, { fetches: [] });
     expect(await total()).toEqual(floats(2, 10));
@@ -96,7 +96,7 @@ describe("a machine", () => {
   test("names a state array that was never written", async () => {
     const unknown = { code: "config.invalid", context: { name: "none" } };
     await expect(machine.readState(["none"])).rejects.toMatchObject(unknown);
-    const bound = machine.createSession(ADDER, {}, [{ ...BINDING, name: "none" }]);
+    const bound = machine.createSession(ADDER.slice(), {}, [{ ...BINDING, name: "none" }]);
     await expect(bound).rejects.toMatchObject(unknown);
   });
 

@@ -77,7 +77,10 @@ export interface Session {
  */
 export interface Machine extends AsyncDisposable {
   readonly provider: Provider;
-  /** `update` runs after `model` in the same call, when that run was accepted; arrays that `model` only writes come to be here. */
+  /**
+   * `update` runs after `model` in the same call, when that run was accepted; arrays that `model` only writes come to be here.
+   * The bytes of both are given away: they move to the worker.
+   */
   createSession(
     model: Uint8Array,
     options?: SessionOptions,

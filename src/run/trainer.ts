@@ -1,8 +1,10 @@
 import { formatShape, LimberError, sameShape, zeros } from "../base/index.js";
 import {
   buildStep,
+  buildStepInParts,
   type Constant,
   findFrontier,
+  haveSameStructure,
   inferShapes,
   isMeasured,
   type Model,
@@ -11,7 +13,6 @@ import {
   type StateSlot,
   type Step,
   type StepOptions,
-  structureOf,
   takeRows,
   type ValueInfo,
 } from "../graph/index.js";
@@ -22,6 +23,7 @@ import { FrozenPrefix } from "./prefix.js";
 import { type CacheReport, PrefixCache, type SampleId } from "./prefix-cache.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
 import type { Feeds, Machine, Results, RunTensor, Session, SessionOptions, StateArray } from "./session.js";
+import { inTurns } from "./turn.js";
 
 export interface TrainerOptions extends StepOptions, SessionOptions {
   /** Where to run. */
@@ -76,7 +78,10 @@ export interface StepReport {
 let trainers = 0;
 
 interface LoadedStep {
-  readonly step: Step;
+  /** Without its model: that would keep a second copy of all that does not train. */
+  readonly step: Omit<Step, "model">;
+  /** Of the prediction: length of its second axis, NaN without one. */
+  readonly classes: number;
   readonly session: Session;
   /** Computes what the step starts from, where that is not the image. */
   readonly frozen?: FrozenPrefix | undefined;
@@ -98,7 +103,6 @@ export class Trainer implements AsyncDisposable {
   private slots: readonly StateSlot[] = [];
   /** Of an exchangeable trainer: the arrays that its steps only read. */
   private readonly constants = new Map<string, Constant>();
-  private structure: Uint8Array | undefined;
   /** Sets this trainer's arrays apart from those of others on the same machine. */
   private readonly prefix = `${++trainers}/`;
 
@@ -143,12 +147,12 @@ export class Trainer implements AsyncDisposable {
       const message = `step: an id for each of ${images.dims[0]} images, got ${samples.length}`;
       throw new LimberError("config.invalid", message, { samples: samples.length });
     }
-    const { step, session, frozen } = await this.load(images.dims, samples !== undefined);
+    const { step, classes, session, frozen } = await this.load(images.dims, samples !== undefined);
     const { inputs, outputs } = step;
     const feeds: Record<string, RunTensor> = extraFeeds(step, given);
     if (inputs.targets) {
       if (!targets) throw new LimberError("config.invalid", `step: targets (${step.targets}) for the loss, got none`);
-      checkTargets(step, targets);
+      checkTargets(step, classes, targets);
       feeds[inputs.targets.name] = targets;
     }
     if (inputs.learningRate) feeds[inputs.learningRate] = scalarFeed(settings.learningRate, "learning rate");
@@ -247,13 +251,15 @@ export class Trainer implements AsyncDisposable {
   }
 
   private async compile(model: Model): Promise<LoadedStep> {
-    const step = buildStep(model, this.options);
+    const step = await inTurns(buildStepInParts(model, this.options));
     await this.claim(() => step);
     await this.keepConstants(step);
     const { threads, optimization } = this.options;
     const [{ model: bytes, bindings }, update] = await phasesOf(this.machine, step, this.prefix);
     const session = await this.machine.createSession(bytes, { threads, optimization }, bindings, update);
-    return { step, session };
+    const { model: written, ...rest } = step;
+    const { dims } = written.graph.outputs.find(({ name }) => name === step.outputs.prediction)!;
+    return { step: rest, classes: Number(dims?.[1]), session };
   }
 
   /** Makes the arrays that all steps share, with the first of them. */
@@ -285,9 +291,7 @@ export class Trainer implements AsyncDisposable {
    * unchanged, where the model differs in more than weights.
    */
   async adopt(model: Model): Promise<boolean> {
-    if (!this.options.exchangeable) return false;
-    const [known, other] = [(this.structure ??= structureOf(this.source)), structureOf(model)];
-    if (known.length !== other.length || !known.every((byte, i) => byte === other[i])) return false;
+    if (!this.options.exchangeable || !haveSameStructure(this.source, model)) return false;
     this.source = model;
     const startIn = (slot: StateSlot): StateSlot => {
       const initializer = slot.initializer ?? slot.buffer?.parameter;
@@ -437,14 +441,17 @@ export class Trainer implements AsyncDisposable {
 }
 
 /** Throws: `shape.mismatch`; `data.invalid`, since the loss takes a class beyond the last one for no class at all. */
-function checkTargets({ inputs, model, outputs, targets: kind, ignoredLabel }: Step, targets: RunTensor): void {
+function checkTargets(
+  { inputs, targets: kind, ignoredLabel }: LoadedStep["step"],
+  classes: number,
+  targets: RunTensor,
+): void {
   const { name, dtype, dims } = inputs.targets!;
   if (targets.dtype !== dtype || !sameShape(dims ?? [], targets.dims)) {
     const message = `targets "${name}": ${dtype} ${formatShape(dims ?? [])}, got ${targets.dtype} ${formatShape(targets.dims)}`;
     throw new LimberError("shape.mismatch", message, { input: name, expected: dims, got: targets.dims });
   }
   if (kind !== "labels") return;
-  const classes = Number(model.graph.outputs.find((output) => output.name === outputs.prediction)?.dims?.[1]);
   for (const value of targets.data) {
     const label = Number(value);
     if ((label >= 0 && label < classes) || label === ignoredLabel) continue;
@@ -455,7 +462,7 @@ function checkTargets({ inputs, model, outputs, targets: kind, ignoredLabel }: S
 }
 
 /** Throws: `config.invalid`, `shape.mismatch`. */
-function extraFeeds({ inputs }: Step, given: Feeds): Record<string, RunTensor> {
+function extraFeeds({ inputs }: LoadedStep["step"], given: Feeds): Record<string, RunTensor> {
   const wanted = [...inputs.extra.keys()];
   const unknown = Object.keys(given).find((key) => !inputs.extra.has(key));
   if (unknown !== undefined) {

@@ -1,4 +1,4 @@
-import type { Allocation, Decision, Plan, PlanRequest } from "./plan.js";
+import type { Allocation, Decision, Plan, PlanRequest, Turn } from "./plan.js";
 
 /** A plan for people: what the device gives to whom, then what decided, by app and with what each grant brings per second of the device. */
 export function describePlan(plan: Plan, { device, apps }: PlanRequest): string {
@@ -25,7 +25,17 @@ export function describePlan(plan: Plan, { device, apps }: PlanRequest): string 
     ]),
   );
   const why = formatColumns([["why", "granted", "gain", "time", "gain per second"], ...reasons]);
-  return [usage, "", table, ...(reasons.length === 0 ? [] : ["", why])].join("\n");
+  const turns = plan.turns?.length ? ["", `in turn  ${describeTurns(plan.turns)}`] : [];
+  return [usage, "", table, ...turns, ...(reasons.length === 0 ? [] : ["", why])].join("\n");
+}
+
+/** Turns that are told; the first ones matter most. */
+const TURNS_TOLD = 12;
+
+function describeTurns(turns: readonly Turn[]): string {
+  const told = turns.slice(0, TURNS_TOLD).map(({ app, steps }) => `${app} +${steps}`);
+  const more = turns.length - told.length;
+  return [...told, ...(more > 0 ? [`${more} more`] : [])].join("; ");
 }
 
 /** Trainings that follow each other as one. */

@@ -37,6 +37,8 @@ describe("a described plan", () => {
     expect(lines[0]).toMatch(/^planner filterGrained: 2\d\.\d\d s of 30\.00 s, .* 3 apps$/);
     for (const { app, steps } of plan.allocations)
       expect(lines.filter((line) => line.startsWith(app))[0]).toMatch(new RegExp(`sparsity .* ${steps} `, "u"));
+    const inTurn = lines.find((line) => line.startsWith("in turn  "))!.slice("in turn  ".length);
+    expect(inTurn.split("; ")).toEqual(plan.turns!.map(({ app, steps }) => `${app} +${steps}`));
     expect(lines.some((line) => /train 0 to \d+ steps +\+0\.\d+ +\d+\.\d\d s +\+0\.\d+$/.test(line))).toBe(true);
   });
 

@@ -26,6 +26,6 @@ export interface RunningApp extends AsyncDisposable {
   /** One training step on pictures seen. */
   step(): Promise<void>;
   swap(): Promise<void>;
-  /** What the model that serves tells of the pictures seen last, without labels. */
+  /** What the model that serves tells of the pictures seen last, without labels; `agreement` as on the source where no neighbour is asked. */
   signals(): Promise<Signals>;
 }

@@ -30,7 +30,7 @@ export {
   type ImageLimits,
 } from "./image/decode.js";
 export { levelsOf } from "./image/levels.js";
-export { fitImage, fitTruth } from "./preprocess/fit.js";
+export { fitImage, fitTruth, unfitTruth } from "./preprocess/fit.js";
 export { scaleMask } from "./preprocess/resize-mask.js";
 export {
   channelsOf,

@@ -1,4 +1,3 @@
-import type { Statistics } from "../../graph/index.js";
 import {
   attachLiteResidual,
   attachPatches,
@@ -64,13 +63,14 @@ export interface PatchContestant {
 /** What else trains, and what is attached for it. */
 interface Tuning {
   readonly learningRate: number;
-  readonly statistics?: Statistics;
+  /** For PatchLine's few epochs, measured as it is; default: for as many as the arena says. */
+  readonly short?: boolean;
   /** The model that trains, made from the source once. */
   prepare(member: Member): { readonly model: Model; readonly parameters: readonly string[] };
 }
 
 /** A baseline: trains some parameters of each model on all samples. Statistics of normalization are refreshed first, as PatchLine's are. */
-function tuned(name: string, summary: string, { learningRate, prepare }: Tuning): PatchContestant {
+function tuned(name: string, summary: string, { learningRate, short = false, prepare }: Tuning): PatchContestant {
   return {
     ...{ name, summary, kind: "baseline" },
     async *adapt(members, { domain, pool, held }, arena) {
@@ -86,11 +86,13 @@ function tuned(name: string, summary: string, { learningRate, prepare }: Tuning)
         const seconds = fresh.ms / 1000;
         ledger.add({ model: member.name, technique: "statistics", macs, seconds, count: fresh.images });
         const course = await fineTune(fresh.model, domain, {
-          ...{ ...session, head, preprocessing, batchSize, seed, learningRate },
+          ...{ ...session, head, preprocessing, seed, learningRate },
+          batchSize: short ? LINE_DEFAULTS.batchSize : batchSize,
           ...{ parameters: prepared.parameters, indices: pool, held },
-          ...{ epochs: arena.budget.base, stop: arena.stop },
+          ...{ epochs: short ? LINE_DEFAULTS.budget.base : arena.budget.base, stop: arena.stop },
+          measureEvery: short ? LINE_DEFAULTS.measureEvery : 1,
         });
-        bookCourse(ledger, member, fresh.model, prepared.parameters, course);
+        bookCourse(ledger, member, fresh.model, course);
         yield {
           member: { ...member, serving: course.model },
           ...{ epochs: course.losses.length, steps: course.steps, samples: pool.length },
@@ -103,6 +105,13 @@ function tuned(name: string, summary: string, { learningRate, prepare }: Tuning)
 
 const named = (parameters: readonly { readonly name: string }[]): string[] => parameters.map(({ name }) => name);
 
+const whole: Tuning["prepare"] = ({ source }) => ({ model: source, parameters: named(parametersOf(source)) });
+
+const lowRank: Tuning["prepare"] = ({ source, points }) => {
+  const model = attachPatches(source, points, { form: "low-rank" });
+  return { model, parameters: patchParameters(model) };
+};
+
 /** PatchLine, whole or with some parts replaced. */
 function lined(
   name: string,
@@ -113,9 +122,9 @@ function lined(
   return {
     ...{ name, kind, summary },
     async *adapt(members, drift, arena) {
-      const { machine, threads, seed, signal, batchSize, stop, ledger, library, count } = arena;
+      const { machine, threads, seed, signal, stop, ledger, library, count } = arena;
       for await (const { member, courses, samples, start, groups, accepted } of patchLine(members, drift, {
-        ...{ ...LINE_DEFAULTS, machine, threads, seed, signal, batchSize, stop, ledger, library, count },
+        ...{ ...LINE_DEFAULTS, machine, threads, seed, signal, stop, ledger, library, count },
         ...change(drift, arena),
       })) {
         const sum = (key: (course: (typeof courses)[number]) => number): number =>
@@ -130,10 +139,13 @@ function lined(
   };
 }
 
+/** Share of the epochs, the last ones, in which only the deepest patch trains, where it is as many patches as are needed. */
+const RESTS = 0.25;
+
 /** Everything off: as many patches as there are groups, from nothing, for as many epochs as every baseline, on all samples. */
-const cold = ({ budget }: Arena): Partial<LineOptions> => ({
+const cold = ({ budget, batchSize }: Arena): Partial<LineOptions> => ({
   ...{ count: Infinity, grows: false, starts: [], library: undefined, selection: null },
-  ...{ measureEvery: 1, targetShare: Infinity },
+  ...{ measureEvery: 1, targetShare: Infinity, batchSize },
   budget: { ...budget, discount: 0 },
 });
 const withoutWarmth = { starts: [], library: undefined } as const;
@@ -150,9 +162,9 @@ export const PATCH_CONTESTANTS: readonly PatchContestant[] = [
     },
   },
   lined("patchline", "ours", "patches as the drift needs, warm starts, few epochs"),
-  tuned("full", "all parameters", {
-    learningRate: 1e-3,
-    prepare: ({ source }) => ({ model: source, parameters: named(parametersOf(source)) }),
+  tuned("full", "all parameters", { learningRate: 1e-3, prepare: whole }),
+  tuned("full-short", "all parameters, for PatchLine's few epochs", {
+    ...{ learningRate: 1e-3, short: true, prepare: whole },
   }),
   tuned("statistics", "statistics of normalization alone, without labels", {
     learningRate: 1e-3,
@@ -177,12 +189,9 @@ export const PATCH_CONTESTANTS: readonly PatchContestant[] = [
     learningRate: 3e-3,
     prepare: ({ source, points }) => attachSideNet(source, points),
   }),
-  tuned("conv-lora", "low-rank changes of convolutions", {
-    learningRate: 3e-3,
-    prepare({ source, points }) {
-      const model = attachPatches(source, points, { form: "low-rank" });
-      return { model, parameters: patchParameters(model) };
-    },
+  tuned("conv-lora", "low-rank changes of convolutions", { learningRate: 3e-3, prepare: lowRank }),
+  tuned("conv-lora-short", "low-rank changes of convolutions, for PatchLine's few epochs", {
+    ...{ learningRate: 1e-2, short: true, prepare: lowRank },
   }),
   lined("patches-cold", "baseline", "all patches, from nothing, for all epochs, on all samples", (_, arena) =>
     cold(arena),
@@ -190,10 +199,15 @@ export const PATCH_CONTESTANTS: readonly PatchContestant[] = [
   lined("without-count", "ablation", "as many patches as groups", () => ({ count: Infinity, grows: false })),
   lined("without-warm", "ablation", "patches start at nothing", () => withoutWarmth),
   lined("with-selection", "ablation", "PatchLine on the most uncertain half of the samples", () => ({ selection: {} })),
-  lined("only-patches", "ablation", "patches-cold, but as many patches as the drift needs", (_, arena) => ({
-    ...cold(arena),
-    ...{ count: arena.count, grows: true },
-  })),
+  lined(
+    "only-patches",
+    "ablation",
+    "patches-cold, but as many patches as the drift needs, and the deepest alone in the last epochs",
+    (_, arena) => ({
+      ...cold(arena),
+      ...{ count: arena.count, rests: RESTS, grows: true },
+    }),
+  ),
   lined("only-warm", "ablation", "patches-cold, but with warm starts and fewer epochs from these", (_, arena) => ({
     ...cold(arena),
     ...{ starts: undefined, library: arena.library, budget: arena.budget },
@@ -204,7 +218,8 @@ export const PATCH_CONTESTANTS: readonly PatchContestant[] = [
   })),
   lined("only-short", "ablation", "patches-cold, but for PatchLine's few epochs", (_, arena) => ({
     ...cold(arena),
-    ...{ budget: { ...LINE_DEFAULTS.budget, discount: 0 }, measureEvery: LINE_DEFAULTS.measureEvery },
+    ...{ budget: { ...LINE_DEFAULTS.budget, discount: 0 }, batchSize: LINE_DEFAULTS.batchSize },
+    measureEvery: LINE_DEFAULTS.measureEvery,
   })),
 ];
 

@@ -31,7 +31,7 @@ describe("benchPatch", () => {
   const told: PatchRow[] = [];
   beforeAll(async () => {
     report = await benchPatch({ ...OPTIONS, onRow: (row) => told.push(row) });
-  });
+  }, 300_000);
   const of = (name: string): PatchRow[] => report.rows.filter(({ contestant }) => contestant === name);
 
   test("takes everyone through the same drifts, and books what they did", () => {
@@ -99,7 +99,7 @@ describe("the headline", () => {
     ...{ seed: 0, position: 0, drift: "fog", testImages: 10, sourceScore: 0.5, score, seconds: 1 },
     ...{ epochs: 1, steps: 1, samples: 1, patches: null, start: null, accepted: true },
     macs: {
-      ...{ forward, activationGradient: 0, weightGradient: 0, statistics: 0, selection: 0 },
+      ...{ forward, activationGradient: 0, weightGradient: 0, statistics: 0, labels: 0, selection: 0 },
       ...{ predictor: 0, correlation: 0, evaluation: 0 },
     },
   });

@@ -11,6 +11,7 @@ import {
   type Dataset,
   type Domain,
   domainOf,
+  keepFitted,
   parsePreprocessing,
   type Preprocessing,
   preprocessingFromMetadata,
@@ -77,12 +78,24 @@ export async function openWorldScenes(
     const size = Math.max(...models.map(({ preprocessing }) => preprocessing.width)) as WorldSize;
     const world = createWorld({ size });
     const [lessons, tests] = [world.dataset("validation", WORLD_LESSONS), world.dataset("test", testImages)];
+    const seen = (dataset: Dataset, name: string): Domain => keepShown(domainOf(dataset, name), models);
+    const keptDrifts = [...new Set(drifts)].map((name) => [name, seen(lessons, name), seen(tests, name)] as const);
     scenes.push({
       ...{ dataset: "world", backbone, models, source: domainOf(lessons, "day") },
-      drifts: drifts.map((name) => ({ name, lessons: domainOf(lessons, name), test: domainOf(tests, name) })),
+      drifts: drifts.map((name) => {
+        const [, lessons, test] = keptDrifts.find(([each]) => each === name)!;
+        return { name, lessons, test };
+      }),
     });
   }
   return scenes;
+}
+
+/** The domain with its pictures kept in memory, where all models are fed with pictures of one size: everyone sees them again and again. */
+function keepShown(domain: Domain, models: readonly SceneModel[]): Domain {
+  const [first, ...others] = models.map(({ preprocessing }) => preprocessing);
+  const isSame = ({ width, height }: Preprocessing): boolean => width === first?.width && height === first.height;
+  return first && others.every(isSame) ? keepFitted(domain, first) : domain;
 }
 
 export interface SceneOptions {

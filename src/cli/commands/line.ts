@@ -3,14 +3,22 @@ import { basename, join } from "node:path";
 import { evaluateTask } from "../../adapt/index.js";
 import { LimberError, Random } from "../../base/index.js";
 import { LINE_DEFAULTS } from "../../demo/index.js";
+import { findPatches } from "../../graph/index.js";
 import {
   createMember,
   describeStart,
+  type Drift,
+  labelDomain,
+  type LabelOptions,
   Ledger,
   type Member,
+  openLibrary,
   type Patched,
   patchLine,
+  refreshStatistics,
+  saveLibrary,
   savePatch,
+  type Teacher,
   writePatch,
 } from "../../patch/index.js";
 import { createMachine, Predictor } from "../../run/node.js";
@@ -34,8 +42,11 @@ const LINE_FLAGS = {
     default: 0.33,
     help: "share of the pictures that tells when to stop",
   },
+  teacher: { kind: "list", value: "file", help: "models whose answers are the labels, one for each task" },
+  pseudo: { kind: "boolean", help: "the models' own answers are the labels, where they are sure of them" },
+  library: { kind: "text", value: "folder", help: "past patches: where a domain comes again its patch serves again" },
   epochs: { kind: "number", minimum: 1, default: LINE_DEFAULTS.budget.base, help: "most passes over the others" },
-  batch: { kind: "number", minimum: 1, default: 16, help: "images per step" },
+  batch: { kind: "number", minimum: 1, default: LINE_DEFAULTS.batchSize, help: "images per step" },
   output: { kind: "text", value: "folder", help: "where patched models and patch files go" },
   ...PREPROCESSING_FLAGS,
   ...MODEL_FLAGS,
@@ -55,11 +66,15 @@ export const line = defineCommand({
   flags: LINE_FLAGS,
   examples: [
     "line --models models/line/resnet-classification.onnx,models/line/resnet-detection.onnx --data world:day,fog --before day --limit 200",
+    "line --models small.onnx --teacher big.onnx --data frames/ --library patches/",
     "line --models segmenter.onnx --data frames/ --domains-by light --before day --output patched/",
   ],
   async run({ flags, ...context }) {
     const { seed, signal, onProgress, note } = context;
     const opened = await openModels(flags.models, flags, context);
+    const teachers = await openTeachers(opened, flags, context);
+    const shelf = flags.library === undefined ? undefined : await openLibrary(flags.library);
+    if (shelf && shelf.skipped > 0) note(`library: ${shelf.skipped} broken entries left out`);
     const first = opened[0]!;
     const labels = "optional"; // boxes and masks are labels, too
     const dataset = await openData(flags, context, {
@@ -88,12 +103,19 @@ export const line = defineCommand({
       const held = Math.max(1, Math.round(flags.held * order.length));
       const ledger = new Ledger();
       const done = new Map<string, Member>();
+      const drift = { domain, held: order.slice(0, held), pool: order.slice(held) };
+      const labelling = { ...runtimeOf(context), machine, signal, ledger, indices: order, batchSize: flags.batch };
+      const asked = flags.pseudo ? await asTeachers(members, drift, labelling) : teachers;
+      const labelled = asked.length === 0 ? domain : await labelDomain(domain, asked, labelling);
       for await (const patched of patchLine(
         members,
-        { domain, held: order.slice(0, held), pool: order.slice(held) },
+        { ...drift, domain: labelled },
         {
           ...{ ...LINE_DEFAULTS, ...runtimeOf(context), machine, seed, signal, onProgress, ledger },
           ...{ count: flags.patches, batchSize: flags.batch, budget: { ...LINE_DEFAULTS.budget, base: flags.epochs } },
+          library: shelf?.library,
+          // a model agrees with itself: only what it is sure of teaches, and held pictures tell nothing
+          ...(flags.pseudo && { selection: { share: 1, labelSource: "pseudo" }, keeps: "last" }),
         },
       )) {
         done.set(patched.member.name, patched.member);
@@ -102,6 +124,7 @@ export const line = defineCommand({
       }
       members = members.map((member) => done.get(member.name) ?? member);
     }
+    if (flags.library !== undefined && shelf) await saveLibrary(flags.library, shelf.library);
     const { output } = flags;
     const written = output === undefined ? [] : await writeAll(output, members, opened, drifts.at(-1)!, rows, context);
     return { json: { models: rows, written }, text: describe(rows, written) };
@@ -123,6 +146,42 @@ async function openModels(
     opened.push({ path, name, ...(await openImageModel(path, flags, context)) });
   }
   return opened;
+}
+
+/** Models whose answers are the labels; none: those of the data are. Throws: `config.invalid` where a task has no teacher. */
+async function openTeachers(
+  models: readonly Opened[],
+  flags: FlagValues<typeof LINE_FLAGS>,
+  context: Surroundings,
+): Promise<readonly Teacher[]> {
+  const { teacher: paths = [], pseudo } = flags;
+  if (pseudo && paths.length > 0)
+    throw new LimberError("config.invalid", "--pseudo: no --teacher beside it, got both; leave one out");
+  const teachers: Teacher[] = [];
+  for (const path of paths) {
+    const { model, preprocessing } = await openImageModel(path, flags, context);
+    teachers.push({ name: "teacher", model, preprocessing, head: taskOf(model).open(model, preprocessing) });
+  }
+  const tasks = teachers.map(({ model }) => taskOf(model).name);
+  const left = models.find(({ model }) => !tasks.includes(taskOf(model).name));
+  if (paths.length === 0 || !left) return teachers;
+  const message = `--teacher: a model for each task, got none for ${taskOf(left.model).name} ("${left.name}"); add one`;
+  throw new LimberError("config.invalid", message, { model: left.name });
+}
+
+/** The models themselves, with statistics of the new pictures; of those of one task the first that is given labels. */
+async function asTeachers(
+  members: readonly Member[],
+  { domain, pool }: Drift,
+  { machine, batchSize, signal, ...session }: LabelOptions,
+): Promise<readonly Teacher[]> {
+  const teachers: Teacher[] = [];
+  for (const { name, serving, preprocessing, head } of members) {
+    const options = { ...session, machine, signal, preprocessing, batchSize, indices: pool };
+    const { model } = await refreshStatistics(serving, domain, options);
+    teachers.push({ name, model, preprocessing, head });
+  }
+  return teachers;
 }
 
 function splitDomains({ domains }: Dataset, before: string | undefined): { known?: Domain; drifts: readonly Domain[] } {
@@ -188,9 +247,11 @@ async function writeAll(
     );
     const [model, patch] = [join(folder, `${name}.onnx`), join(folder, `${name}.safetensors`)];
     await publishModel(model, stamped, { preprocessing, batchSize, probe: domain, ...runtimeOf(context) });
+    written.push(model);
+    if (findPatches(serving).length === 0) continue; // statistics alone were enough
     const { seed } = context;
     await savePatch(patch, writePatch(serving, { parent: source, domain: domain.name, metrics, seed }));
-    written.push(model, patch);
+    written.push(patch);
   }
   return written;
 }

@@ -1,4 +1,4 @@
-import type { Model, Node } from "../ir/index.js";
+import { consumersOf, type Model, type Node, producersOf } from "../ir/index.js";
 import { extractModel } from "../passes/index.js";
 import type { StateSlot, Step } from "./step.js";
 
@@ -21,9 +21,7 @@ export interface StepPhases {
 export function splitUpdate(step: Step): StepPhases | undefined {
   const updated = step.state.filter(({ role }) => !isMeasured(role));
   if (step.gradients.length === 0) return undefined;
-  const producers = new Map(
-    step.model.graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)),
-  );
+  const producers = producersOf(step.model.graph);
   // A runtime that writes a reshaped value to an output of its own copies it, so the value itself crosses.
   const rootOf = (name: string): string => {
     const node = producers.get(name);
@@ -41,7 +39,7 @@ export function splitUpdate(step: Step): StepPhases | undefined {
   const kept = new Set(updated.map(({ output }) => output));
   const measured = step.model.graph.outputs.map(({ name }) => name).filter((name) => !kept.has(name));
   const gradients = extractModel(step.model, [], [...new Set([...measured, ...crossing])]);
-  const inPlace = new Set(updated.filter((slot) => isSafeInPlace(update, slot)));
+  const inPlace = new Set(updated.filter(safeInPlace(update)));
   return { gradients, update, crossing, inPlace };
 }
 
@@ -51,17 +49,22 @@ export const isMeasured = (role: StateSlot["role"]): boolean => role === "statis
 /** Ops that read each element before they write it, when an input of theirs and the output are the same memory. */
 const ELEMENTWISE = new Set(["Add", "Sub", "Mul", "Div", "Where"]);
 
-/** Whether every node that reads the old value has run when the new one is written, in any order that the edges allow. */
-function isSafeInPlace({ graph }: Model, { input, output }: StateSlot): boolean {
-  const writer = graph.nodes.find((node) => node.outputs.includes(output));
-  if (!writer || !ELEMENTWISE.has(writer.op)) return false;
-  const before = new Set<Node>([writer]);
-  const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  for (const node of before) {
-    for (const name of node.inputs) {
-      const producer = producers.get(name);
-      if (producer) before.add(producer);
+/**
+ * Whether every node that reads the old value of a slot has run when the new one is written, in any order that the edges allow.
+ * Cost: for each slot, what its own update computes.
+ */
+function safeInPlace({ graph }: Model): (slot: StateSlot) => boolean {
+  const [producers, consumers] = [producersOf(graph), consumersOf(graph)];
+  return ({ input, output }) => {
+    const writer = producers.get(output);
+    if (!writer || !ELEMENTWISE.has(writer.op)) return false;
+    const before = new Set<Node>([writer]);
+    for (const node of before) {
+      for (const name of node.inputs) {
+        const producer = producers.get(name);
+        if (producer) before.add(producer);
+      }
     }
-  }
-  return graph.nodes.every((node) => !node.inputs.includes(input) || before.has(node));
+    return (consumers.get(input) ?? []).every((node) => before.has(node));
+  };
 }

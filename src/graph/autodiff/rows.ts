@@ -104,6 +104,13 @@ export function weightAxis(node: Node, index: number, rank: number): number | un
 
 type RowsOf = ReadonlyMap<string, readonly number[]>;
 
+/** Undefined when all rows of the parameter train. Throws: `config.invalid`. */
+export function partOf(graph: Graph, name: string, whole: Tensor, indices: readonly number[]): Rows | undefined {
+  const rows = { axis: outputAxisOf(graph, name), indices: [...indices].sort((a, b) => a - b) };
+  checkRows(name, rows, whole);
+  return indices.length === whole.dims[rows.axis] ? undefined : rows;
+}
+
 /**
  * The first output channels of parameters, at least one of each: `share` 0.2 gives 20 %, rounded up.
  * For `TrainOptions.rows`; by default of all weights of products and convolutions.

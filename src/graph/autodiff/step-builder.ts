@@ -5,11 +5,12 @@ import { foldConstants, sweepDead, weightsOf } from "../passes/index.js";
 import { backward } from "./backward.js";
 import { copyForward } from "./copy-forward.js";
 import { formulateConvolutions } from "./forward.js";
+import { readGelu } from "./gelu.js";
 import { type Evaluation, globalNorm, type Descent } from "./descent.js";
 import type { Carried, ForwardPass, Loss, Targets } from "./losses.js";
 import { findBatchNormalized, normalizeWithBatch, type Statistics, type StatisticsHost } from "./normalization.js";
 import { assembleRows } from "./rows-assemble.js";
-import { checkRows, formatRows, outputAxisOf, type Rows, takeRows } from "./rows.js";
+import { formatRows, partOf, type Rows, takeRows } from "./rows.js";
 import { exposeSaved } from "./saved.js";
 import type { Constant, StateSlot, Step, StepOptions, TrainOptions } from "./step.js";
 
@@ -29,10 +30,24 @@ const plainDescent: Descent = ({ at }) => at();
  * Throws: `config.invalid` for parameters that are not float initializers; `gradient.missing`; `shape.unknown`.
  */
 export function buildStep(model: Model, options: StepOptions): Step {
+  const parts = buildStepInParts(model, options);
+  let part = parts.next();
+  while (!part.done) part = parts.next();
+  return part.value;
+}
+
+/** `buildStep` in parts, so that a thread that also answers others can do so between them. */
+export function* buildStepInParts(model: Model, options: StepOptions): Generator<undefined, Step, undefined> {
   const builder = new StepBuilder(model);
   builder.normalize(options.statistics, options.train?.parameters ?? []);
   if (options.reads) builder.read(options.reads);
-  if (options.train) builder.train(options.train, options.choose);
+  if (options.train) {
+    yield;
+    const gradients = builder.differentiate(options.train, options.choose);
+    yield;
+    builder.update(options.train, gradients);
+    yield;
+  }
   const step = builder.finish(options.train?.loss, options.observe ?? []);
   return options.exchangeable ? { ...step, ...builder.openConstants(step.model) } : step;
 }
@@ -139,8 +154,9 @@ class StepBuilder implements StatisticsHost {
     }
   }
 
-  train(options: TrainOptions, choose: Choose | undefined): void {
-    const { loss, optimizer, parameters, clipNorm, scale, rows, descent = plainDescent } = options;
+  /** Writes the loss and its gradients, by parameter. */
+  differentiate(options: TrainOptions, choose: Choose | undefined): ReadonlyMap<string, Val> {
+    const { loss, parameters, rows, descent = plainDescent } = options;
     const { emit } = this;
     const trained = new Map(parameters.map((name) => [name, this.parameter(name, rows?.get(name))]));
     this.trained = trained;
@@ -170,8 +186,15 @@ class StepBuilder implements StatisticsHost {
       this.freeze(parameter.name, initial);
       this.origins.set(parameter.name, { initializer: name, rows: part });
     }
+    this.outputs = { loss: evaluation.loss.name };
+    return gradients;
+  }
+
+  /** Writes the norm of the gradients, and what they make of the parameters. */
+  update({ optimizer, clipNorm, scale }: TrainOptions, gradients: ReadonlyMap<string, Val>): void {
+    const { emit } = this;
     const norm = globalNorm(emit, gradients.values());
-    this.outputs = { loss: evaluation.loss.name, gradientNorm: norm.name };
+    this.outputs = { ...this.outputs, gradientNorm: norm.name };
     this.gradients = [...gradients.values()].map(({ name }) => name);
     if (this.conditions.length > 0) {
       const applies = this.conditions.map((condition) => emit.cast(condition, "float32"));
@@ -183,7 +206,7 @@ class StepBuilder implements StatisticsHost {
     this.inputs = { ...this.inputs, learningRate: learningRate.name };
     const stepCount = this.count(learningRate);
     for (const [name, raw] of gradients) {
-      const { parameter, initial, rows: part } = trained.get(name)!;
+      const { parameter, initial, rows: part } = this.trained.get(name)!;
       const gradient = clip ? emit.mul(raw, clip) : raw;
       const startOf = (kind: string): Tensor =>
         optimizer.copies?.includes(kind) ? initial : zeros(parameter.dtype, parameter.dims);
@@ -236,11 +259,11 @@ class StepBuilder implements StatisticsHost {
         return part ? [[wholeOf(name), part] as const] : [];
       }),
     );
-    const full: Graph = {
+    const full = readGelu({
       ...this.graph,
       nodes: [...this.derivable, ...emit.nodes],
       types: new Map([...this.graph.types, ...emit.types]),
-    };
+    });
     const found = backward(full, { loss: value.name, wrt: names.map(wholeOf), rows, emit, choose });
     const gradients = new Map(
       names.flatMap((name) => {
@@ -442,9 +465,8 @@ class StepBuilder implements StatisticsHost {
       this.slot("carried", before, after, initial);
     }
     const types = new Map([...this.graph.types, ...this.emit.types]);
-    const scalars = Object.values(this.outputs);
     const names = new Set([
-      ...[this.prediction.name, ...observed, ...scalars, ...this.measures.values()],
+      ...[this.prediction.name, ...observed, ...Object.values(this.outputs), ...this.measures.values()],
       ...this.state.map((s) => s.output),
     ]);
     const outputs = Array.from(names, (name): ValueInfo => {
@@ -474,11 +496,4 @@ class StepBuilder implements StatisticsHost {
       outputs: { prediction: this.prediction.name, measures: this.measures, observed, ...this.outputs },
     };
   }
-}
-
-/** Undefined when all rows of the parameter train. Throws: `config.invalid`. */
-function partOf(graph: Graph, name: string, whole: Tensor, indices: readonly number[]): Rows | undefined {
-  const rows = { axis: outputAxisOf(graph, name), indices: [...indices].sort((a, b) => a - b) };
-  checkRows(name, rows, whole);
-  return indices.length === whole.dims[rows.axis] ? undefined : rows;
 }

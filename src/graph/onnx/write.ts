@@ -1,4 +1,5 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, isFieldSet, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
   type AttributeProto,
   AttributeProto_AttributeType as Kind,
@@ -8,9 +9,14 @@ import {
   ModelProtoSchema,
   type NodeProto,
   NodeProtoSchema,
+  OperatorSetIdProtoSchema,
+  type StringStringEntryProto,
+  StringStringEntryProtoSchema,
+  TensorProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from "onnx-buf";
+import type { Tensor } from "../../base/index.js";
 import {
   type Attribute,
   DTYPE_CODES,
@@ -26,33 +32,75 @@ import { writeTensor } from "./tensor.js";
 const MAX_INT64 = 2n ** 63n - 1n;
 const int64 = (value: number): bigint => (value >= 2 ** 63 ? MAX_INT64 : BigInt(value));
 
-/** Writes the IR as ONNX bytes: one file, weights inside. The same model gives the same bytes. */
+/**
+ * Writes the IR as ONNX bytes: one file, weights inside. The same model gives the same bytes.
+ * Cost: the weights are copied once, into the result.
+ */
 export function writeModel(model: Model): Uint8Array {
-  const proto = model.opaque ? fromBinary(ModelProtoSchema, model.opaque) : create(ModelProtoSchema);
-  return toBinary(
-    ModelProtoSchema,
-    Object.assign(
-      proto,
-      create(ModelProtoSchema, {
-        irVersion: BigInt(model.irVersion),
-        opsetImport: [...model.opsets].map(([domain, version]) => ({ domain, version: BigInt(version) })),
-        producerName: model.producerName,
-        producerVersion: model.producerVersion,
-        domain: model.domain ?? "",
-        modelVersion: BigInt(model.modelVersion ?? 0),
-        docString: model.docString ?? "",
-        metadataProps: entriesOf(model.metadata),
-        graph: writeGraph(model.graph),
-        trainingInfo: proto.trainingInfo,
-        functions: proto.functions,
-        configuration: proto.configuration,
-      }),
+  const head = create(ModelProtoSchema, {
+    irVersion: BigInt(model.irVersion),
+    producerName: model.producerName,
+    producerVersion: model.producerVersion,
+    domain: model.domain ?? "",
+    modelVersion: BigInt(model.modelVersion ?? 0),
+    docString: model.docString ?? "",
+  });
+  const tail = Object.assign(model.opaque ? fromBinary(ModelProtoSchema, model.opaque) : create(ModelProtoSchema), {
+    opsetImport: [...model.opsets].map(([domain, version]) =>
+      create(OperatorSetIdProtoSchema, { domain, version: BigInt(version) }),
     ),
-  );
+    metadataProps: writeEntries(model.metadata),
+  });
+  return join([
+    toBinary(ModelProtoSchema, head),
+    ...field(ModelProtoSchema.field.graph.number, graphPieces(model.graph)),
+    toBinary(ModelProtoSchema, tail),
+  ]);
 }
 
-const entriesOf = (pairs: Iterable<[string, string]>): { key: string; value: string }[] =>
-  [...pairs].map(([key, value]) => ({ key, value }));
+/** A message in the order of its fields, as pieces of which the large ones are views. */
+type Pieces = readonly Uint8Array[];
+
+/** Nodes and name, initializers, and the rest: the order of their numbers. */
+function graphPieces({ initializers, ...rest }: Graph): Pieces {
+  const { node, name, ...tail } = writeGraph({ ...rest, initializers: new Map() });
+  return [
+    toBinary(GraphProtoSchema, create(GraphProtoSchema, { node, name })),
+    ...[...initializers].flatMap(([name, tensor]) =>
+      field(GraphProtoSchema.field.initializer.number, tensorPieces(name, tensor)),
+    ),
+    toBinary(GraphProtoSchema, Object.assign(create(GraphProtoSchema), tail)),
+  ];
+}
+
+function tensorPieces(name: string, tensor: Tensor): Pieces {
+  const proto = writeTensor(name, tensor);
+  const { rawData, ...rest } = proto;
+  const head = toBinary(TensorProtoSchema, Object.assign(create(TensorProtoSchema), rest));
+  const raw = TensorProtoSchema.field.rawData;
+  return isFieldSet(proto, raw) ? [head, ...field(raw.number, [rawData])] : [head];
+}
+
+/** What precedes a field of known length, and its pieces. */
+function field(number: number, pieces: Pieces): Pieces {
+  const prefix = new BinaryWriter().tag(number, WireType.LengthDelimited).uint32(lengthOf(pieces)).finish();
+  return [prefix, ...pieces];
+}
+
+const lengthOf = (pieces: Pieces): number => pieces.reduce((sum, { length }) => sum + length, 0);
+
+function join(pieces: Pieces): Uint8Array {
+  const bytes = new Uint8Array(lengthOf(pieces));
+  let at = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, at);
+    at += piece.length;
+  }
+  return bytes;
+}
+
+const writeEntries = (pairs: Iterable<[string, string]>): StringStringEntryProto[] =>
+  [...pairs].map(([key, value]) => create(StringStringEntryProtoSchema, { key, value }));
 
 function writeGraph(graph: Graph): GraphProto {
   const proto = graph.opaque ? fromBinary(GraphProtoSchema, graph.opaque) : create(GraphProtoSchema);
@@ -87,8 +135,7 @@ function writeNode(node: Node): NodeProto {
     input: [...node.inputs],
     output: [...node.outputs],
     docString: node.docString ?? "",
-    metadataProps: create(NodeProtoSchema, { metadataProps: entriesOf(Object.entries(node.metadata ?? {})) })
-      .metadataProps,
+    metadataProps: writeEntries(Object.entries(node.metadata ?? {})),
     attribute: Object.entries(node.attributes).map(([name, attribute]) => writeAttribute(name, attribute)),
   });
 }

@@ -9,7 +9,7 @@ export { sweepDead } from "./sweep.js";
 export { NEWEST_OPSET, OLDEST_OPSET, upgradeOpset } from "./upgrade.js";
 export * from "./parameters.js";
 export { prepareModel } from "./prepare.js";
-export { structureOf, weightsOf } from "./structure.js";
+export { haveSameStructure, weightsOf } from "./structure.js";
 export * from "./channels/index.js";
 export { extractModel } from "./extract.js";
 export { type Tile, tileElementwise } from "./tile.js";

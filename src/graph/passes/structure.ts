@@ -1,5 +1,5 @@
+import { isEqual, type Tensor } from "../../base/index.js";
 import type { Model } from "../ir/index.js";
-import { writeModel } from "../onnx/index.js";
 import { parametersOf } from "./parameters.js";
 
 /** Every weight of a model: what can train, and the running statistics of normalizations. */
@@ -10,13 +10,22 @@ export function weightsOf(model: Model): string[] {
   return [...names].filter((name) => initializers.has(name));
 }
 
-/** A model without its weights and metadata, as bytes: equal for models that differ in the values of weights alone. */
-export function structureOf(model: Model): Uint8Array {
-  const { graph } = model;
-  const weights = new Set(weightsOf(model));
-  const all = [...graph.initializers];
-  const shapes = all.flatMap(([name, { dtype, dims }]) => (weights.has(name) ? [{ name, dtype, dims }] : []));
-  const initializers = new Map(all.filter(([name]) => !weights.has(name)));
-  const inputs = [...graph.inputs, ...shapes];
-  return writeModel({ ...model, metadata: new Map(), graph: { ...graph, inputs, initializers, types: new Map() } });
+/**
+ * Whether models differ in the values of weights and in metadata alone: steps compiled for one then compute the other.
+ * Cost: none for nodes that both share, as models cut from one do.
+ */
+export function haveSameStructure(a: Model, b: Model): boolean {
+  const weights = new Set(weightsOf(a));
+  const shapeOf = (name: string, { dtype, dims, data }: Tensor) =>
+    weights.has(name) ? { dtype, dims } : { dtype, dims, data };
+  const plain = (model: Model) => ({
+    ...model,
+    metadata: undefined,
+    graph: {
+      ...model.graph,
+      types: undefined,
+      initializers: new Map(Array.from(model.graph.initializers, ([name, tensor]) => [name, shapeOf(name, tensor)])),
+    },
+  });
+  return isEqual(plain(a), plain(b));
 }

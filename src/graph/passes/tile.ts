@@ -75,20 +75,25 @@ class Tiling {
 
   /** Nodes joined by values of more than one element, in the order of their last node: all others stand alone. */
   chains(): Chain[] {
-    const chainOf = new Map<string, Set<Node>>();
-    const all = new Set<Set<Node>>();
-    for (const node of this.graph.nodes) {
-      const vectors = this.vectorsOf(node);
-      const chain = new Set<Node>();
-      for (const joined of new Set(vectors.flatMap((name) => chainOf.get(name) ?? []))) {
-        for (const member of joined) chain.add(member);
-        all.delete(joined);
-      }
-      chain.add(node);
-      all.add(chain);
-      for (const member of chain) for (const name of this.vectorsOf(member)) chainOf.set(name, chain);
-    }
-    return [...all].map((nodes) => this.chain([...nodes]));
+    const joined = new Map<string, string>();
+    const rootOf = (name: string): string => {
+      let root = name;
+      for (let next = joined.get(root); next !== undefined; next = joined.get(root)) root = next;
+      if (root !== name) joined.set(name, root);
+      return root;
+    };
+    const vectors = this.graph.nodes.map((node) => this.vectorsOf(node));
+    for (const [first, ...others] of vectors)
+      for (const name of others) if (rootOf(name) !== rootOf(first!)) joined.set(rootOf(name), rootOf(first!));
+    const chains = new Map<string | Node, Node[]>();
+    this.graph.nodes.forEach((node, i) => {
+      const key = vectors[i]!.length > 0 ? rootOf(vectors[i]![0]!) : node;
+      const chain = chains.get(key) ?? [];
+      chains.delete(key);
+      chain.push(node);
+      chains.set(key, chain);
+    });
+    return [...chains.values()].map((nodes) => this.chain(nodes));
   }
 
   private chain(nodes: readonly Node[]): Chain {

@@ -19,7 +19,7 @@ export interface WebMachineOptions extends Omit<WebRuntimeOptions, "provider"> {
 interface WebWorker {
   onmessage: ((event: { readonly data: Reply }) => void) | null;
   onerror: ((event: { readonly message?: string }) => void) | null;
-  postMessage(message: unknown): void;
+  postMessage(message: unknown, transfer?: ArrayBuffer[]): void;
   terminate(): void;
 }
 declare const Worker: new (url: URL, options: { readonly type: "module" }) => WebWorker;
@@ -48,8 +48,8 @@ class WebMachine extends RemoteMachine {
     this.worker.postMessage(options);
   }
 
-  protected override post(envelope: Envelope): void {
-    this.worker.postMessage(envelope);
+  protected override post(envelope: Envelope, given: ArrayBuffer[]): void {
+    this.worker.postMessage(envelope, given);
   }
 
   protected override async terminate(): Promise<void> {

@@ -14,7 +14,7 @@ import { signalsOf, type SourceReference } from "../estimate/signals.js";
 import type { RunningApp } from "../running-app.js";
 import type { Signals } from "../trace.js";
 import { answer } from "./answers.js";
-import { type Learner, type LevelSize, type Lesson, neighbourOf } from "./learner.js";
+import { type Learner, type LevelSize, type Lesson } from "./learner.js";
 import { Pictures } from "./pictures.js";
 
 /** What apps of every kind take. */
@@ -74,7 +74,7 @@ export class HostedApp implements RunningApp {
     if (pictures) this.observe(pictures);
   }
 
-  /** Memory of a level is known from when its model was first made. */
+  /** Memory of a level that was not profiled is known from when its model was first made: it is that of all its models. */
   get levels(): readonly Level[] {
     return this.costs;
   }
@@ -106,6 +106,7 @@ export class HostedApp implements RunningApp {
     }
     await this.learner.make(level, this.pictures.latest(this.batchSize));
     this.present = { level, steps: 0 };
+    if (this.levels[level].memoryBytes > 0) return;
     const memoryBytes = this.learner.stepBytes(this.batchSize);
     this.costs = this.costs.map((each, i) => (i === level ? { ...each, memoryBytes } : each));
   }
@@ -136,10 +137,7 @@ export class HostedApp implements RunningApp {
     const { level, model } = this.serves();
     const images = this.pictures.latest(seen);
     const asking = { trainers: this.trainers, threads, optimization };
-    const own = await answer(model, images, { ...asking, key: String(level) });
-    const beside = neighbourOf(level, this.levels.length);
-    const neighbour = await answer(await this.learner.makeNeighbour(), images, { ...asking, key: String(beside) });
-    return signalsOf({ ...own, neighbour: neighbour.output }, head, reference, level);
+    return signalsOf(await answer(model, images, { ...asking, key: String(level) }), head, reference, level);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,13 @@
 import { LimberError } from "../../base/index.js";
 import { peakStepBytes } from "../../elastic/index.js";
-import { adam, type Model, patchParameters, statisticsOf, type StepOptions } from "../../graph/index.js";
+import {
+  adam,
+  type Model,
+  type PatchOptions,
+  patchParameters,
+  statisticsOf,
+  type StepOptions,
+} from "../../graph/index.js";
 import { KeptTrainers, type Machine, type RunTensor, type SessionOptions, type Trainer } from "../../run/node.js";
 import {
   groupBiases,
@@ -20,6 +27,8 @@ export interface PatchLearnerOptions extends SessionOptions {
   readonly trainers?: KeptTrainers | undefined;
   /** Default 1e-3; a tenth of it for scales, biases and the head. */
   readonly learningRate?: number | undefined;
+  /** What patches are. Default: as `attachPatches`. */
+  readonly patches?: Omit<PatchOptions, "seed" | "groups"> | undefined;
   readonly seed?: number | undefined;
 }
 
@@ -63,7 +72,7 @@ export class PatchLearner implements Learner {
     const { threads, optimization } = this.options;
     const base = { ...this.member, source: await this.refresh(images) };
     const build = (count: number, weights?: PatchTensors): Model =>
-      patchMember(base, this.groupsOf(count), { seed: this.options.seed }, weights);
+      patchMember(base, this.groupsOf(count), { ...this.options.patches, seed: this.options.seed }, weights);
     const model = build(level, this.learnt);
     const plan = this.planOf(model, level);
     const trainer = await this.trainers.take(`patches ${level}`, model, { ...plan, threads, optimization });

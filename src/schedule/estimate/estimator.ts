@@ -85,19 +85,21 @@ function rememberShares(curve: Curve): (steps: number) => number {
 }
 const SHARES_KEPT = 1000;
 
-/** What is worse than at the source, each the larger the worse, for `EstimatorRecord.level`: none at the source itself. */
+/**
+ * What is worse than at the source, each the larger the worse, for `EstimatorRecord.level`: none at the source itself.
+ * Differs: agreement with the neighbouring level is left out, since it takes a second model for every look.
+ */
 export const levelFeatures = (source: Signals, steps: number, s: Signals): number[] => [
   source.confidence - s.confidence,
   s.entropy - source.entropy,
   source.marginalEntropy - s.marginalEntropy,
   source.atc - s.atc,
   s.distance,
-  source.agreement - s.agreement,
   Math.log1p(steps),
 ];
 
 /** What is believed before anything is learnt: what confidence has lost, the score has (DoC). */
-export const LEVEL_PRIOR: readonly number[] = [1, 0, 0, 0, 0, 0, 0];
+export const LEVEL_PRIOR: readonly number[] = [1, 0, 0, 0, 0, 0];
 
 /** What says how scores change with the size, for `EstimatorRecord.transfer`: `lost` is the source's score less the present one. */
 export const transferFeatures = (from: number, to: number, lost: number, s: Signals): number[] => [

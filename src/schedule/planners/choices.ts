@@ -20,10 +20,11 @@ export interface State {
 /** What each app that is served could be. */
 export function choicesOf(service: Service, levelsOf: LevelChoice, isOrdered: boolean): readonly Choices[] {
   const pool = new NumberPool();
+  const ceiling = isOrdered ? new Float64Array(mostQuantaFor(service.drafts.length) + 1) : undefined;
   return service.drafts.flatMap((draft, index) => {
     if (draft.isRefused) return [];
     const levels = levelsOf(draft.app, index);
-    return [new Choices(service, draft, levels.includes(draft.level) ? levels : [draft.level], isOrdered, pool)];
+    return [new Choices(service, draft, levels.includes(draft.level) ? levels : [draft.level], pool, ceiling?.fill(1))];
   });
 }
 
@@ -52,8 +53,8 @@ export class Choices {
     private readonly service: Service,
     readonly draft: Draft,
     private readonly levels: readonly number[],
-    isOrdered: boolean,
     pool: NumberPool,
+    ceiling: Float64Array | undefined,
   ) {
     const { app, level } = draft;
     const mostMs = reservedMs(service, draft) + service.leftMs;
@@ -67,7 +68,6 @@ export class Choices {
     this.reserved = pool.take(size);
     this.value = pool.take(size);
     this.highest = pool.take(levels.length);
-    const ceiling = isOrdered ? pool.take(this.width).fill(1) : undefined;
     for (let row = levels.length - 1; row >= 0; row--) this.fillRow(row, mostMs, ceiling);
     this.at = levels.indexOf(level) * this.width;
     this.path = [this.at];

@@ -30,7 +30,9 @@ const BISECTIONS = 30;
 
 /** Levels that a planner lets an app have. */
 export type LevelChoice = (app: AppState, index: number) => readonly number[];
-export const everyLevel: LevelChoice = ({ levels }) => levels.map((_, level) => level);
+export const everyLevel: LevelChoice = ({ levels }) => (PLACES[levels.length] ??= [...levels.keys()]);
+/** By number of levels: a decision for thousands of apps asks thousands of times. */
+const PLACES: (readonly number[])[] = [];
 
 /** Time kept for an app at a level: what it costs, and what its deadline needs. */
 export const neededMs = ({ app, shed }: Draft, level: number, steps: number, windowMs: number): number =>

@@ -15,14 +15,16 @@ import {
   type Severity,
   taskOf,
 } from "../../vision/index.js";
+import { createMember } from "../../patch/index.js";
 import { ElasticLearner } from "../apps/elastic-learner.js";
 import { methodOf } from "../apps/methods.js";
+import { PatchLearner } from "../apps/patch-learner.js";
 import type { Trace } from "../trace.js";
 import { type RecordedApp, type RecordedDrift, recordTrace } from "./record-trace.js";
 import { readTrace, writeTrace } from "./trace-file.js";
 
 /** Kinds of apps that come with Limber. */
-export const TRACE_KINDS = ["classification", "detection", "segmentation"] as const;
+export const TRACE_KINDS = ["classification", "detection", "segmentation", "patch-segmentation"] as const;
 export type TraceKind = (typeof TRACE_KINDS)[number];
 
 export interface RecordTracesOptions extends LongCall, SessionOptions {
@@ -30,7 +32,7 @@ export interface RecordTracesOptions extends LongCall, SessionOptions {
   readonly folder: string;
   readonly kinds?: readonly TraceKind[] | undefined;
   readonly sparsities?: readonly number[] | undefined;
-  /** Pictures to learn from, and to measure on, of each drift. Defaults 96 and 160 for classification, 64 and 128 else. */
+  /** Pictures to learn from, and to measure on, of each drift. Default: by kind. */
   readonly pool?: number | undefined;
   readonly held?: number | undefined;
   readonly steps?: readonly number[] | undefined;
@@ -38,18 +40,30 @@ export interface RecordTracesOptions extends LongCall, SessionOptions {
   readonly reprofiles?: boolean | undefined;
 }
 
-const MODELS = new URL("../../../models/schedule/", import.meta.url);
-/** What is measured of each; the smallest networks in the segmenter's master are of no use, see models/README.md. */
-const SPARSITIES: Readonly<Record<TraceKind, readonly number[]>> = {
-  classification: [0.8, 0.6, 0.4, 0],
-  detection: [0.8, 0.4, 0],
-  segmentation: [0.6, 0.4, 0.2, 0],
+/** How a kind is recorded. */
+interface KindPlan {
+  readonly model: string;
+  /** Of an ElasticDNN app; nothing: PatchLine's, whose levels are numbers of patches. */
+  readonly sparsities?: readonly number[];
+  readonly steps: readonly number[];
+  readonly pool: number;
+  readonly held: number;
+}
+
+/** A score of boxes or masks takes longer than one of classes. */
+const DENSE = { steps: [0, 4, 10, 20], pool: 64, held: 128 };
+const PLANS: Readonly<Record<TraceKind, KindPlan>> = {
+  classification: {
+    ...{ model: "schedule/classification", sparsities: [0.8, 0.6, 0.4, 0] },
+    ...{ steps: [0, 2, 5, 10, 20, 40], pool: 96, held: 160 },
+  },
+  detection: { ...DENSE, model: "schedule/detection", sparsities: [0.8, 0.4, 0] },
+  // the smallest networks in its master are of no use, see models/README.md
+  segmentation: { ...DENSE, model: "schedule/segmentation", sparsities: [0.6, 0.4, 0.2, 0] },
+  "patch-segmentation": { ...DENSE, model: "line/resnet-segmentation", steps: [0, 4, 12, 32], pool: 96 },
 };
-const STEPS: Readonly<Record<TraceKind, readonly number[]>> = {
-  classification: [0, 2, 5, 10, 20, 40],
-  detection: [0, 4, 10, 20],
-  segmentation: [0, 4, 10, 20],
-};
+/** As in the line, see docs/patchline.md. */
+const PATCHES = { learningRate: 0.003, patches: { form: "joint" } } as const;
 
 /**
  * Records the embedded world for each kind: its domains, and day under corruptions, from which estimators learn.
@@ -66,32 +80,32 @@ export async function openWorldKind(
   kind: TraceKind,
   options: Pick<RecordTracesOptions, "sparsities" | "threads">,
 ): Promise<RecordedApp> {
-  const master = await readModelFile(fileURLToPath(new URL(`${kind}.onnx`, MODELS)));
-  const { sparsities = SPARSITIES[kind], threads } = options;
-  const preprocessing = parsePreprocessing(preprocessingFromMetadata(master.metadata));
-  const task = taskOf(master);
-  const head = task.open(fixSparsity(selectStatistics(master, 0), 0), preprocessing);
+  const plan = PLANS[kind];
+  const model = await readModelFile(fileURLToPath(new URL(`../../../models/${plan.model}.onnx`, import.meta.url)));
+  const { sparsities = plan.sparsities, threads } = options;
+  const preprocessing = parsePreprocessing(preprocessingFromMetadata(model.metadata));
+  const task = taskOf(model);
+  const shared = { kind, task: task.name, metric: task.metric, preprocessing };
+  if (!plan.sparsities) {
+    const member = createMember(model, { name: kind, preprocessing, before: 0 });
+    return {
+      ...{ ...shared, head: member.head, isTaught: true },
+      createLearner: (machine, trainers) => new PatchLearner(member, { ...PATCHES, machine, trainers, threads }),
+    };
+  }
+  const head = task.open(fixSparsity(selectStatistics(model, 0), 0), preprocessing);
   const learns = methodOf(task.name, head);
-  const isTaught = learns.method.labels === "required";
   return {
-    ...{ kind, task: task.name, metric: task.metric, head, preprocessing, isTaught },
+    ...{ ...shared, head, isTaught: learns.method.labels === "required" },
     createLearner: (machine, trainers) =>
-      new ElasticLearner(master, { ...learns, preprocessing, sparsities, machine, trainers, threads }),
+      new ElasticLearner(model, { ...learns, preprocessing, sparsities, machine, trainers, threads }),
   };
 }
 
 async function recordKind(kind: TraceKind, options: RecordTracesOptions): Promise<Trace> {
-  const isQuick = kind === "classification"; // a score of boxes or masks takes longer
-  const {
-    folder,
-    pool = isQuick ? 96 : 64,
-    held = isQuick ? 160 : 128,
-    steps = STEPS[kind],
-    threads,
-    optimization,
-    signal,
-    onProgress,
-  } = options;
+  const plan = PLANS[kind];
+  const { folder, pool = plan.pool, held = plan.held, steps = plan.steps } = options;
+  const { threads, optimization, signal, onProgress } = options;
   const app = await openWorldKind(kind, options);
   const path = join(folder, `${kind}.json`);
   const world = createWorld();

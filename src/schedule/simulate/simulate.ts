@@ -7,6 +7,7 @@ import { interpolateLevels } from "../profile/index.js";
 import type { Trace } from "../trace.js";
 import { shareFluidly } from "./fluid.js";
 import { isWithinLimits } from "./limits.js";
+import { Predictions } from "./predictions.js";
 import { Recording } from "./recording.js";
 import type { DeviceTime, PlanCause, PlanEntry, SimulationReport, WindowRow } from "./report.js";
 import { endOf, type Scenario } from "./scenario.js";
@@ -122,28 +123,30 @@ class VirtualDevice {
 
   /** Until the next moment, turn by turn where the plan has any; within a turn all goes on at the same rates. */
   run(intervalMs: number): void {
+    const { present } = this;
+    const predictions = new Predictions(present);
     let leftMs = intervalMs;
     for (let turn = this.turns[0]; turn; turn = this.turns[0]) {
-      const turnMs = this.durationOf(turn);
+      const turnMs = durationOf(turn, predictions.askedShare);
       if (turnMs > leftMs) break;
-      this.advance(turnMs, turn);
-      turn.app.swap();
+      this.advance(turnMs, predictions, [turn.app], turn.laterSteps);
+      predictions.swap(turn.app);
       leftMs -= turnMs;
       this.turns.shift();
     }
-    if (leftMs > 0) this.advance(leftMs, this.turns[0]);
+    const turn = this.turns[0];
+    if (leftMs > 0) this.advance(leftMs, predictions, turn ? [turn.app] : present, turn?.laterSteps);
+    predictions.end();
   }
 
-  /** Of making and training beside the predictions of all. */
-  private durationOf({ app, laterSteps }: TurnAhead): number {
-    const workMs = app.makeLeftMs + app.trainLeftMs(laterSteps);
-    const predictShare = this.present.reduce((sum, each) => sum + each.predictMsIn(1), 0);
-    if (workMs === 0) return 0;
-    return predictShare < 1 ? workMs / (1 - predictShare) : app.trainLeftMs(laterSteps) > 0 ? Infinity : app.makeLeftMs;
-  }
-
-  private advance(intervalMs: number, turn: TurnAhead | undefined): void {
-    const { time, present } = this;
+  /** Some work, all predict. */
+  private advance(
+    intervalMs: number,
+    predictions: Predictions,
+    working: readonly SimulatedApp[],
+    laterSteps: number | undefined,
+  ): void {
+    const { time } = this;
     let leftMs = intervalMs;
     const take = (ms: number): number => {
       leftMs = Math.max(0, leftMs - ms);
@@ -152,22 +155,18 @@ class VirtualDevice {
     const shareOut = (demandOf: (app: SimulatedApp) => number): readonly number[] =>
       shareFluidly(
         leftMs,
-        present.map((app) => (turn && app !== turn.app ? 0 : demandOf(app))),
-        present.map(({ workWeight }) => workWeight),
+        working.map(demandOf),
+        working.map(({ workWeight }) => workWeight),
       );
     // first, so that a model too large for what is asked of it does not keep the smaller one from being made
     for (const [i, makeMs] of shareOut((app) => app.makeLeftMs).entries())
-      time.makeMs += take(present[i]!.make(makeMs));
-    const askedMs = present.reduce((sum, app) => sum + app.predictMsIn(intervalMs), 0);
-    const servedShare = askedMs > 0 ? Math.min(1, leftMs / askedMs) : 1;
-    for (const app of present) time.predictMs += take(app.predict(intervalMs, servedShare));
+      time.makeMs += take(working[i]!.make(makeMs));
+    time.predictMs += take(predictions.pass(intervalMs, leftMs));
     const trialMs = take(Math.min(this.trialMs, leftMs));
     this.trialMs -= trialMs;
     time.trialMs += trialMs;
-    for (const [i, trainMs] of shareOut((app) =>
-      app.makeLeftMs > 0 ? 0 : app.trainLeftMs(turn?.laterSteps),
-    ).entries())
-      time.trainMs += take(present[i]!.train(trainMs));
+    for (const [i, trainMs] of shareOut((app) => (app.makeLeftMs > 0 ? 0 : app.trainLeftMs(laterSteps))).entries())
+      time.trainMs += take(working[i]!.train(trainMs));
     time.idleMs += leftMs;
   }
 
@@ -250,6 +249,14 @@ class VirtualDevice {
       apps,
     });
   }
+}
+
+/** Of making and training beside the predictions of all. */
+function durationOf({ app, laterSteps }: TurnAhead, predictShare: number): number {
+  const trainMs = app.trainLeftMs(laterSteps);
+  const workMs = app.makeLeftMs + trainMs;
+  if (workMs === 0) return 0;
+  return predictShare < 1 ? workMs / (1 - predictShare) : trainMs > 0 ? Infinity : workMs;
 }
 
 function meanBy<T extends { readonly score: number }>(rows: readonly T[], weightOf: (row: T) => number): number {

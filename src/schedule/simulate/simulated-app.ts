@@ -104,14 +104,21 @@ export class SimulatedApp {
       ? recording.levels.map((each, i) => (i === training.level ? { ...each, makeMs: training.makeLeftMs } : each))
       : recording.levels;
     return {
-      ...{ name: spec.name, weight: spec.weight, deadlineMs: spec.deadlineMs, levels },
-      ...{ frames: this.wholeFramesIn(leftMs), level: serving.level, quantum: this.options.quantum, maxSteps },
+      name: spec.name,
+      weight: spec.weight,
+      deadlineMs: spec.deadlineMs,
+      levels,
+      frames: this.wholeFramesIn(leftMs),
+      level: serving.level,
+      quantum: this.options.quantum,
+      maxSteps,
       estimate: (level, steps) => {
         const trained = level === serving.level ? serving.steps : start;
         const further = Math.max(0, Math.min(maxSteps - trained, steps));
         return estimate(level, level === serving.level ? further : start + further);
       },
-      ...{ history: [...this.history], trials: this.trials },
+      history: [...this.history],
+      trials: this.trials,
     };
   }
 

@@ -2,14 +2,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LimberError, Random } from "../../base/index.js";
 import { corruptDomain } from "../corrupt/index.js";
-import { fitImage, fitTruth } from "../preprocess/fit.js";
+import { fitImage, fitTruth, unfitTruth } from "../preprocess/fit.js";
 import { parsePreprocessing } from "../preprocess/preprocessing.js";
 import { createWorld } from "../world/index.js";
 import { batches } from "./batches.js";
 import { joinDomains, selectSamples } from "./block.js";
 import { keepFitted } from "./keep-fitted.js";
 import { createStream, visitDomains } from "./stream.js";
-import type { Mask, Truth } from "./truth.js";
+import { IGNORED, type Mask, type Truth } from "./truth.js";
 import type { Domain } from "./types.js";
 
 const random = new Random(4);
@@ -19,15 +19,15 @@ const noise = (width: number, height: number): Mask => ({
   data: Uint8Array.from({ length: width * height }, () => random.int(0, 12)),
 });
 
-describe("fitting what a picture shows", () => {
-  const side = fc.integer({ min: 1, max: 40 });
-  const frames = fc.record({
-    width: side,
-    height: side,
-    resize: fc.constantFrom("stretch" as const, "shortest" as const),
-    cropRatio: fc.constantFrom(0.7, 0.875, 1),
-  });
+const side = fc.integer({ min: 1, max: 40 });
+const frames = fc.record({
+  width: side,
+  height: side,
+  resize: fc.constantFrom("stretch" as const, "shortest" as const),
+  cropRatio: fc.constantFrom(0.7, 0.875, 1),
+});
 
+describe("fitting what a picture shows", () => {
   it("takes the pixels of a mask from where those of the picture come from", async () => {
     await fc.assert(
       fc.asyncProperty(frames, side, side, async (frame, width, height) => {
@@ -85,6 +85,36 @@ describe("fitting what a picture shows", () => {
     expect(fitTruth({ boxes }, { width: 20, height: 20 }, preprocessing)).toEqual({
       boxes: [{ label: 0, corners: [0, 7.5, 5, 10] }],
     });
+  });
+});
+
+describe("truth moved back into the pixels of a picture", () => {
+  it("lies where it was found once it is fitted again", () => {
+    fc.assert(
+      fc.property(frames, side, side, (frame, width, height) => {
+        const preprocessing = parsePreprocessing(frame);
+        const corners = [0, 0, preprocessing.width, preprocessing.height / 2] as const;
+        const moved = unfitTruth({ boxes: [{ label: 2, corners }] }, { width, height }, preprocessing);
+        const [again] = fitTruth(moved, { width, height }, preprocessing).boxes!;
+        expect(again!.label).toBe(2);
+        again!.corners.forEach((value, i) => expect(value).toBeCloseTo(corners[i]!, 6));
+      }),
+      { seed: 7, numRuns: 30 },
+    );
+  });
+
+  it("makes each pixel of a small mask a block, and leaves what the model did not see to no class", () => {
+    const mask: Mask = { width: 2, height: 1, data: Uint8Array.of(3, 4) };
+    const stretched = parsePreprocessing({ width: 4, height: 2, resize: "stretch" });
+    expect(unfitTruth({ mask }, { width: 4, height: 2 }, stretched).mask).toEqual({
+      ...{ width: 4, height: 2 },
+      data: Uint8Array.of(3, 3, 4, 4, 3, 3, 4, 4),
+    });
+    const centre = parsePreprocessing({ width: 2, height: 2, resize: "shortest", cropRatio: 1 });
+    expect([...unfitTruth({ mask }, { width: 4, height: 2 }, centre).mask!.data]).toEqual([
+      ...[IGNORED, 3, 4, IGNORED],
+      ...[IGNORED, 3, 4, IGNORED],
+    ]);
   });
 });
 

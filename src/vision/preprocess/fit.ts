@@ -1,5 +1,5 @@
 import { invariant, LimberError } from "../../base/index.js";
-import type { Mask, Truth, TruthBox } from "../data/truth.js";
+import { IGNORED, type Mask, type Truth, type TruthBox } from "../data/truth.js";
 import { resizeImage, type ResizeWindow } from "../image/resize.js";
 import type { Image, PixelData, Reading } from "../image/types.js";
 import type { Preprocessing } from "./preprocessing.js";
@@ -32,6 +32,44 @@ export function fitTruth({ boxes, mask }: Truth, image: Size, preprocessing: Pre
     ...(boxes && { boxes: boxes.flatMap((box) => fitBox(box, image, window)) }),
     ...(mask && { mask: fitMask(mask, image, window) }),
   };
+}
+
+/**
+ * The way back: what a model found in the frame of its input, in the pixels of an image of that size. A mask may be smaller than the frame;
+ * pixels that the frame does not show belong to no class.
+ */
+export function unfitTruth({ boxes, mask }: Truth, image: Size, preprocessing: Preprocessing): Truth {
+  const window = findWindow(image, preprocessing);
+  invariant(window, "truth is moved back where the image was fitted");
+  const { scaledWidth, scaledHeight, left, top } = window;
+  const column = (x: number): number => ((x + left) * image.width) / scaledWidth;
+  const row = (y: number): number => ((y + top) * image.height) / scaledHeight;
+  return {
+    ...(boxes && {
+      boxes: boxes.map((box) => {
+        const [x0, y0, x1, y1] = box.corners;
+        return { ...box, corners: [column(x0), row(y0), column(x1), row(y1)] as const };
+      }),
+    }),
+    ...(mask && { mask: unfitMask(mask, image, window) }),
+  };
+}
+
+function unfitMask(
+  mask: Mask,
+  image: Size,
+  { scaledWidth, scaledHeight, left, top, width, height }: ResizeWindow,
+): Mask {
+  const placesOf = (side: number, scaled: number, start: number, shown: number, places: number): number[] =>
+    Array.from({ length: side }, (_, at) => Math.floor(((((at + 0.5) * scaled) / side - start) * places) / shown));
+  const columns = placesOf(image.width, scaledWidth, left, width, mask.width);
+  const rows = placesOf(image.height, scaledHeight, top, height, mask.height);
+  const data = Uint8Array.from({ length: image.width * image.height }, (_, at) => {
+    const [x, y] = [columns[at % image.width]!, rows[Math.floor(at / image.width)]!];
+    const isShown = x >= 0 && y >= 0 && x < mask.width && y < mask.height;
+    return isShown ? mask.data[y * mask.width + x]! : IGNORED;
+  });
+  return { width: image.width, height: image.height, data };
 }
 
 function fitBox(box: TruthBox, image: Size, { scaledWidth, scaledHeight, left, top, width, height }: ResizeWindow) {

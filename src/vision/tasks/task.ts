@@ -2,12 +2,20 @@ import type { Tensor } from "../../base/index.js";
 import type { Loss, Model } from "../../graph/index.js";
 import type { RunTensor } from "../../run/node.js";
 import type { Batch } from "../data/batches.js";
+import type { Truth } from "../data/truth.js";
+import { UNLABELLED } from "../data/types.js";
 
 export const TASKS = ["classification", "detection", "segmentation"] as const;
 export type TaskName = (typeof TASKS)[number];
 
 /** What images of a batch show, in the frame of the model's input. */
 export type BatchTruth = Pick<Batch, "labels" | "truths">;
+
+/** What images show besides a class of their own. */
+export const unclassed = (truths: readonly Truth[]): BatchTruth => ({
+  labels: new Int32Array(truths.length).fill(UNLABELLED),
+  truths,
+});
 
 /** How good predictions are over all samples seen so far. */
 export interface Score {
@@ -30,8 +38,8 @@ export interface TaskHead<Found> {
   readonly loss: Loss;
   /** What `loss` compares the output with, for as many images. Throws: `data.invalid` where they are not labelled. */
   encode(truth: BatchTruth): RunTensor;
-  /** The same from the model's own output, where there is no truth. */
-  pseudoLabels(output: Tensor): RunTensor;
+  /** What images show as far as an output can be believed, where there is no truth; in the frame of the model's input. */
+  pseudoLabels(output: Tensor): BatchTruth;
   decode(output: Tensor): readonly Found[];
   /** How unsure the model is of each image: normalised entropy in [0, 1]. Shapes: [N, K, …] → [N]. Source: PatchLine, sample selection. */
   uncertainty(output: Tensor): Float64Array;

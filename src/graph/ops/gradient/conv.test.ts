@@ -101,7 +101,10 @@ const PARTS: Record<ConvolutionPart, { general: string; others: readonly string[
   input: { general: "transposed", others: ["flipped", "product", "folded", "smallMap", "phases"] },
   weight: {
     general: "exchanged",
-    others: ["depthwise", "rowProducts", "columns", "folded", "interleavedPerSample", "interleavedFolded", "smallMap"],
+    others: [
+      ...["depthwise", "rowProducts", "columns", "folded", "interleavedPerSample", "interleavedFolded"],
+      ...["interleavedGradientPerSample", "interleavedGradientFolded", "smallMap"],
+    ],
   },
 };
 

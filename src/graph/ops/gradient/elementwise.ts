@@ -1,5 +1,5 @@
 import { isFloat, toNumbers } from "../../../base/index.js";
-import { type AttributeReader, findDType } from "../../ir/index.js";
+import { attr, type AttributeReader, findDType } from "../../ir/index.js";
 import type { Emitter, Val } from "../emit.js";
 import { SELU_ALPHA, SELU_GAMMA } from "../kernel/elementwise.js";
 import type { GradientRule } from "./rule.js";
@@ -25,6 +25,11 @@ const square = (emit: Emitter, a: Val): Val => emit.mul(a, a);
 /** 1 − a. */
 const complement = (emit: Emitter, a: Val): Val => emit.sub(emit.scalar(1, a), a);
 const call = (emit: Emitter, op: string, a: Val): Val => emit.node(op, [a])[0];
+/** ½ + ½a for a within [−1, 1]: in one pass where the op for that exists. */
+const halfPlusHalf = (emit: Emitter, a: Val): Val =>
+  a.dtype === "float32"
+    ? emit.node("HardSigmoid", [a], { alpha: attr.float(0.5), beta: attr.float(0.5) })[0]
+    : emit.mul(emit.add(a, 1), 0.5);
 
 export const abs = unary(({ emit, X, dY }) => emit.mul(dY, emit.sign(X)));
 export const cos = unary(({ emit, X, dY }) => emit.neg(emit.mul(dY, call(emit, "Sin", X))));
@@ -115,8 +120,10 @@ export const leakyRelu = unary(({ emit, X, dY, attributes }) =>
  */
 export const gelu = unary(({ emit, X, dY, attributes }) => {
   if (attributes.string("approximate", "none") === "none") {
-    const cumulative = emit.mul(emit.add(call(emit, "Erf", emit.mul(X, Math.SQRT1_2)), 1), 0.5);
-    const density = emit.mul(emit.exp(emit.mul(square(emit, X), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+    const scaled = emit.mul(X, Math.SQRT1_2);
+    const cumulative = halfPlusHalf(emit, call(emit, "Erf", scaled));
+    const logPeak = emit.scalar(-Math.log(2 * Math.PI) / 2, X);
+    const density = emit.exp(emit.sub(logPeak, square(emit, scaled)));
     return emit.mul(dY, emit.add(cumulative, emit.mul(X, density)));
   }
   const scale = Math.sqrt(2 / Math.PI);

@@ -30,7 +30,7 @@ export const classification: Task<number> = {
           "classification: a class for every picture expected, got one without; label it",
         );
       },
-      pseudoLabels: (output) => targetsOf(likeliestClasses(output).map((label) => Math.max(label, 0))),
+      pseudoLabels: (output) => ({ labels: likeliestClasses(output).map((label) => Math.max(label, 0)) }),
       decode: (output) => [...likeliestClasses(output)],
       uncertainty: imageEntropies,
       createMeter: createAccuracyMeter,

@@ -8,7 +8,7 @@ export interface FoundBox extends TruthBox {
 }
 
 /** Units: pixels. */
-export const areaOf = ([left, top, right, bottom]: Corners): number => (right - left) * (bottom - top);
+export const areaOf = (box: Corners): number => (box[2] - box[0]) * (box[3] - box[1]);
 
 /** What two boxes share. Units: pixels. */
 export function sharedArea(a: Corners, b: Corners): number {
@@ -27,7 +27,11 @@ export const isInside = ([left, top, right, bottom]: Corners, x: number, y: numb
   x >= left && x < right && y >= top && y < bottom;
 
 /** The part of a box that lies in the picture; without an area where none does. */
-export function clipCorners([left, top, right, bottom]: Corners, { width, height }: Size): Corners {
-  const clip = (value: number, end: number): number => Math.min(Math.max(value, 0), end);
-  return [clip(left, width), clip(top, height), clip(right, width), clip(bottom, height)];
-}
+export const clipCorners = (box: Corners, { width, height }: Size): Corners => [
+  clip(box[0], width),
+  clip(box[1], height),
+  clip(box[2], width),
+  clip(box[3], height),
+];
+
+const clip = (value: number, end: number): number => Math.min(Math.max(value, 0), end);

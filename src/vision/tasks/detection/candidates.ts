@@ -21,13 +21,14 @@ const cornersAt = ({ corners }: Candidates, place: number): Corners => [
 /** The objects of a picture: the best boxes of each class, from high scores to low, cut at the edges. */
 export function findBoxes(candidates: Candidates, image: Size): readonly FoundBox[] {
   const { scores, count } = candidates;
-  const likely: { score: number; at: number }[] = [];
-  scores.forEach((score, at) => score >= LEAST_SCORE && likely.push({ score, at }));
-  likely.sort((a, b) => b.score - a.score);
-  const boxes = likely.slice(0, MOST_CANDIDATES).flatMap(({ score, at }): FoundBox[] => {
+  const likely: number[] = [];
+  for (let at = 0; at < scores.length; at++) if (scores[at]! >= LEAST_SCORE) likely.push(at);
+  likely.sort((a, b) => scores[b]! - scores[a]!);
+  const boxes: FoundBox[] = [];
+  for (const at of likely.slice(0, MOST_CANDIDATES)) {
     const corners = clipCorners(cornersAt(candidates, at % count), image);
-    return areaOf(corners) > 0 ? [{ label: Math.floor(at / count), corners, score }] : [];
-  });
+    if (areaOf(corners) > 0) boxes.push({ label: Math.floor(at / count), corners, score: scores[at]! });
+  }
   return suppress(boxes);
 }
 

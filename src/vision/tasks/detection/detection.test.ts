@@ -110,7 +110,7 @@ describe.each(KINDS)("%o", (head, dims, answer) => {
     const [found] = task.decode(output);
     const certain = found!.filter(({ score }) => score >= 0.5);
     expect(certain.length).toBeGreaterThanOrEqual(BOXES.length);
-    const [made, given] = [task.pseudoLabels(output), task.encode(truthOf(BOXES))];
+    const [made, given] = [task.encode(task.pseudoLabels(output)), task.encode(truthOf(BOXES))];
     const difference = Array.from(made.data as Float32Array, (value, i) => Math.abs(value - Number(given.data[i])));
     expect(Math.max(...difference)).toBeLessThan(1e-3);
   });

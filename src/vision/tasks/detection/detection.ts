@@ -4,7 +4,7 @@ import type { TruthBox } from "../../data/truth.js";
 import type { Size } from "../../preprocess/window.js";
 import { type CheckedTaskRecord, readTaskRecord, TASK_KEY } from "../metadata.js";
 import { findOutputDims } from "../output-dims.js";
-import type { Task } from "../task.js";
+import { type Task, unclassed } from "../task.js";
 import type { FoundBox } from "./boxes.js";
 import { boxesOf } from "./boxes-of.js";
 import { findBoxes, uncertaintyOf } from "./candidates.js";
@@ -45,12 +45,12 @@ export const detection: Task<readonly FoundBox[]> = {
       loss: coder.loss,
       encode: (truth) => encode(boxesOf(truth)),
       pseudoLabels: (output) =>
-        encode(
-          decode(output).map((boxes) =>
-            boxes
+        unclassed(
+          decode(output).map((boxes) => ({
+            boxes: boxes
               .filter(({ score }) => score >= PSEUDO_LABEL.crowd)
               .map(({ label, corners, score }) => ({ label, corners, crowd: score < PSEUDO_LABEL.object })),
-          ),
+          })),
         ),
       decode,
       uncertainty: (output) => Float64Array.from(eachImage(output, (data) => uncertaintyOf(coder.decode(data)))),

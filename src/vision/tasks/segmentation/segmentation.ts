@@ -5,7 +5,7 @@ import type { Size } from "../../preprocess/window.js";
 import { scaleMask } from "../../preprocess/resize-mask.js";
 import { findOutputDims } from "../output-dims.js";
 import { imageEntropies, likeliestClasses, placeEntropies } from "../places.js";
-import type { BatchTruth, Meter, Task } from "../task.js";
+import { type BatchTruth, type Meter, type Task, unclassed } from "../task.js";
 import { readTaskRecord } from "../metadata.js";
 import { Confusion } from "./confusion.js";
 
@@ -48,9 +48,9 @@ export const createSegmentation = ({ dice = 0 }: SegmentationOptions = {}): Task
       encode: (truth) => targetsOf(masksOf(truth)),
       pseudoLabels: (output) => {
         const entropies = placeEntropies(output);
-        return targetsOf(
-          decodeMasks(output, (answer, place) => (entropies[place]! < LARGEST_ENTROPY ? answer : IGNORED)),
-        );
+        const believed = (answer: number, place: number): number =>
+          entropies[place]! < LARGEST_ENTROPY ? answer : IGNORED;
+        return unclassed(decodeMasks(output, believed).map((mask) => ({ mask })));
       },
       decode: (output) => decodeMasks(output),
       uncertainty: imageEntropies,

@@ -1,7 +1,7 @@
 import { sizeOf, type Tensor, tensorOf } from "../../../../base/index.js";
 import type { Emitter, Val } from "../../emit.js";
 import type { Formulation } from "./formulation.js";
-import { type Layer, offsetsOf, pixelRows, spatial } from "./window.js";
+import { exchange, type Layer, offsetsOf, pixelRows, spatial } from "./window.js";
 
 /** Largest map, in output pixels, for which the matrix of windows is small beside the kernels. */
 const LARGEST_MAP = 100;
@@ -10,18 +10,18 @@ const fits = ({ geometry, group }: Layer): boolean =>
   group === 1 && sizeOf(geometry.kernel) > 1 && sizeOf(geometry.output) <= LARGEST_MAP;
 
 /**
- * Small maps: Y = columns [N·L, C·K] · Wᵀ [C·K, M], one product over the whole batch.
+ * Small maps: Y = W [M, C·K] · columnsᵀ [C·K, N·L], one product over the whole batch.
  *
  * A convolution per sample reads its kernel N times, and a deep layer's kernel is far larger than its 4×4 map. The output
- * and both gradients in this form share the columns: the runtime merges equal nodes.
+ * and both gradients in this form share the columns: the runtime merges equal nodes. The kernel stands on the left, since
+ * the runtime repacks what stands on the right: for 64 pixels of 512 channels that is half of the time.
  */
 export const forwardByColumns: Formulation<Layer> = {
   fits,
   write: (emit, layer) => {
     const { X, W, geometry } = layer;
-    const product = emit.fusedMatMul(columnsOf(emit, layer), kernelRows(emit, W), { transB: true });
-    const perSample = emit.reshape(product, [X.dims[0]!, sizeOf(geometry.output), W.dims[0]!]);
-    return emit.reshape(emit.transpose(perSample, [0, 2, 1]), [X.dims[0]!, W.dims[0]!, ...geometry.output]);
+    const product = emit.fusedMatMul(kernelRows(emit, W), columnsOf(emit, layer), { transB: true });
+    return exchange(emit, emit.reshape(product, [W.dims[0]!, X.dims[0]!, ...geometry.output]));
   },
 };
 

@@ -1,4 +1,5 @@
 import { sizeOf, tensorOf } from "../../../../base/index.js";
+import { attr } from "../../../ir/index.js";
 import type { Emitter, Val } from "../../emit.js";
 import type { WindowGeometry } from "../../geometry.js";
 import type { Formulation } from "./formulation.js";
@@ -68,8 +69,7 @@ const folded: Formulation = {
 /**
  * Two axes: one convolution of few, large kernels. X is seen as an image per sample and group whose columns interleave
  * the channels, so that a kernel of dY, dilated by stride · C/g along a row, meets every channel at every offset.
- * `perSample` convolves each sample on its own and sums after; else the samples are the channels of one convolution.
- * Shapes: X → [1, N·g or g·N, H, W·C/g], dY → [N·M, 1, …O] or [M, N, …O], result [1, ·, K, K·C/g] → [M, C/g, K, K].
+ * Shapes: X [N, g·C/g, …S], dY [N, g·M/g, …O] → [g, M/g, K·K, C/g] → [M, C/g, K, K].
  */
 const interleaved = (perSample: boolean): Formulation => ({
   fits: (layer) => {
@@ -79,30 +79,69 @@ const interleaved = (perSample: boolean): Formulation => ({
     return isPlain && !isDepthwise(layer);
   },
   write: (emit, { geometry, group, X, W, dY }) => {
-    const [count, all, height, width] = X.dims as [number, number, number, number];
-    const [outputs, channels, ...kernel] = W.dims as [number, number, number, number];
-    const grouped = emit.reshape(X, [count, all / channels, channels, height * width]);
-    const pixels = emit.transpose(grouped, perSample ? [0, 1, 3, 2] : [1, 0, 3, 2]);
-    const image = emit.reshape(pixels, [1, count * group, height, width * channels]);
-    const kernels = perSample ? emit.reshape(dY, [count * outputs, 1, ...spatial(dY)]) : exchange(emit, dY);
     const tail = unread(geometry, spatial(X));
-    const [down, along] = geometry.strides as [number, number];
-    const perColumn = (sizes: readonly number[]): number[] => [sizes[0]!, sizes[1]! * channels];
-    const window = {
-      strides: [1, 1],
-      dilations: [down, along * channels],
-      padsBegin: perColumn(geometry.padsBegin),
-      padsEnd: perColumn(geometry.padsEnd.map((end, i) => end - tail[i]!)),
-    };
-    const groups = perSample ? count * group : group;
-    const [offsets] = emit.node("Conv", [image, kernels], windowAttributes(window, groups));
-    const perOutput = [outputs, sizeOf(kernel), channels];
-    const total = perSample
-      ? sumSamples(emit, emit.reshape(offsets, [count, ...perOutput]))
-      : emit.reshape(offsets, perOutput);
-    return emit.reshape(emit.transpose(total, [0, 2, 1]), W.dims);
+    const padsEnd = geometry.padsEnd.map((end, i) => end - tail[i]!);
+    const sums = meetEverywhere(emit, X, dY, { ...geometry, padsEnd, group, perSample });
+    return emit.reshape(emit.transpose(sums, [0, 1, 3, 2]), W.dims);
   },
 });
+
+/**
+ * Stride 1: the same with the parts exchanged. dY is the image that kernels of X slide over, from the last offset to the
+ * first, so that its channels are copied for each of them and not those of X.
+ * Shapes: dY [N, g·M/g, …O], X [N, g·C/g, …S] → [g, C/g, K·K, M/g] → [M, C/g, K, K].
+ */
+const interleavedGradient = (perSample: boolean): Formulation => ({
+  fits: (layer) => {
+    const { kernel, strides, dilations, padsBegin, padsEnd } = layer.geometry;
+    const isPlain = kernel.every(
+      (k, i) => strides[i] === 1 && dilations[i] === 1 && padsBegin[i]! < k && padsEnd[i]! < k,
+    );
+    return kernel.length === 2 && isPlain && !isDepthwise(layer);
+  },
+  write: (emit, { geometry, group, X, W, dY }) => {
+    const { kernel, strides } = geometry;
+    const complement = (pads: readonly number[]): number[] => pads.map((pad, i) => kernel[i]! - 1 - pad);
+    const pads = { padsBegin: complement(geometry.padsBegin), padsEnd: complement(geometry.padsEnd) };
+    const sums = meetEverywhere(emit, dY, X, { strides, ...pads, group, perSample });
+    const backwards = emit.ints(Array.from({ length: sizeOf(kernel) }, (_, i) => sizeOf(kernel) - 1 - i));
+    const [turned] = emit.node("Gather", [sums, backwards], { axis: attr.int(2) });
+    return emit.reshape(emit.transpose(turned, [0, 3, 1, 2]), W.dims);
+  },
+});
+
+interface Meeting extends Pick<WindowGeometry, "strides" | "padsBegin" | "padsEnd"> {
+  readonly group: number;
+  /** Convolves each sample on its own and sums after; else the samples are the channels of one convolution. */
+  readonly perSample: boolean;
+}
+
+/**
+ * Σ over samples and pixels of every channel of `kernels` times every channel of `images` of its group, at every offset.
+ * Shapes: images [N, g·A, H, W] → [1, N·g or g·N, H, W·A]; kernels [N, g·B, …O] → [N·g·B, 1, …O] or [g·B, N, …O];
+ * result [g, B, K·K, A].
+ */
+function meetEverywhere(
+  emit: Emitter,
+  images: Val,
+  kernels: Val,
+  { strides, padsBegin, padsEnd, group, perSample }: Meeting,
+): Val {
+  const [count, all, height, width] = images.dims as [number, number, number, number];
+  const channels = all / group;
+  const grouped = emit.reshape(images, [count, group, channels, height * width]);
+  const pixels = emit.transpose(grouped, perSample ? [0, 1, 3, 2] : [1, 0, 3, 2]);
+  const image = emit.reshape(pixels, [1, count * group, height, width * channels]);
+  const perColumn = (sizes: readonly number[]): number[] => [sizes[0]!, sizes[1]! * channels];
+  const window = windowAttributes(
+    { strides: [1, 1], dilations: perColumn(strides), padsBegin: perColumn(padsBegin), padsEnd: perColumn(padsEnd) },
+    perSample ? count * group : group,
+  );
+  const separate = emit.reshape(kernels, [count * kernels.dims[1]!, 1, ...spatial(kernels)]);
+  const [sums] = emit.node("Conv", [image, perSample ? separate : exchange(emit, kernels)], window);
+  const perGroup = [group, kernels.dims[1]! / group, sizeOf(spatial(sums)) / channels, channels];
+  return perSample ? sumSamples(emit, emit.reshape(sums, [count, ...perGroup])) : emit.reshape(sums, perGroup);
+}
 
 /**
  * One kernel per channel: every channel of every sample is convolved on its own by its dY, and the batch summed after.
@@ -184,15 +223,19 @@ export const weightFormulations = {
   folded,
   interleavedPerSample: interleaved(true),
   interleavedFolded: interleaved(false),
+  interleavedGradientPerSample: interleavedGradient(true),
+  interleavedGradientFolded: interleavedGradient(false),
   smallMap: weightByColumns,
 } as const;
 
-/** Measured on ONNX Runtime's CPU provider: small maps want the batch folded into one contraction, large ones a product per sample. */
+/** Measured on ONNX Runtime's CPU provider: small maps want the batch folded into one contraction, large ones a product per sample; the side of fewer channels is copied. */
 export function preferredWeight(layer: Layer): keyof typeof weightFormulations {
   const pixels = sizeOf(layer.geometry.output);
   if (depthwise.fits(layer)) return "depthwise";
   if (layer.group === 1 && sizeOf(layer.geometry.kernel) === 1) return isKernelHeavy(layer) ? "folded" : "columns";
   if (weightByColumns.fits(layer) && pixels <= 25) return "smallMap";
+  if (layer.W.dims[0]! < layer.X.dims[1]! && weightFormulations.interleavedGradientFolded.fits(layer))
+    return pixels < 144 ? "interleavedGradientFolded" : "interleavedGradientPerSample";
   if (weightFormulations.interleavedFolded.fits(layer))
     return pixels < 144 ? "interleavedFolded" : "interleavedPerSample";
   return columns.fits(layer) ? "columns" : "exchanged";
