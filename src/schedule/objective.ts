@@ -28,7 +28,8 @@ export function makingShareOf(app: AppState, level: number, windowMs: number): n
 }
 
 /** Score of what serves until another level is made. */
-export const presentScoreOf = (app: AppState): number => (app.level === undefined ? (app.present ?? 0) : scoreOf(app, app.level, 0));
+export const presentScoreOf = (app: AppState): number =>
+  app.level === undefined ? (app.present ?? 0) : scoreOf(app, app.level, 0);
 
 /**
  * What all planners are judged by: the mean score of an app over the window,

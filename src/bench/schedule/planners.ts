@@ -6,7 +6,12 @@ export type PlannerKind = (typeof PLANNER_KINDS)[number];
 export const KIND_OF_PLANNER: Readonly<Record<PlannerName, PlannerKind>> = {
   filterGrained: "ours",
   ...{ uniform: "baseline", ekya: "baseline", recl: "baseline", dnnGrained: "baseline" },
-  ...{ withoutEstimator: "ablation", withoutRemodeling: "ablation", withoutTraining: "ablation", withoutTurns: "ablation" },
+  ...{
+    withoutEstimator: "ablation",
+    withoutRemodeling: "ablation",
+    withoutTraining: "ablation",
+    withoutTurns: "ablation",
+  },
 };
 
 export const OURS = "filterGrained" satisfies PlannerName;

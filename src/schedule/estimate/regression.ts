@@ -100,7 +100,7 @@ export function fitLinear(examples: readonly Example[], options: FitOptions = {}
     { ...frame, weights: Array.from(weightsOf(kind)) },
   ]);
   const rows = drifts.flatMap((each) => each.rows);
-  const deviations = [...errorsOf].map(([kind, sums]) => [
+  const deviations = [...errorsOf].map(([kind, sums]): [string, number] => [
     kind,
     Math.sqrt(Math.max(0, sums[i]![j]!) / byKind.get(kind)!.length),
   ]);
