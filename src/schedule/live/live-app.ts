@@ -137,7 +137,9 @@ export class LiveSlot {
   /** What the model that serves tells; gives the score that it is thought to have. */
   observed(signals: Signals): number {
     const { level, steps } = this.spec.app;
-    return (this.estimated = this.tracker.observe({ level: level ?? 0, steps, signals }));
+    // what was trained for other surroundings has taken nothing of what there is to gain in these
+    const here = this.isStale ? 0 : steps;
+    return (this.estimated = this.tracker.observe({ level: level ?? 0, steps: here, signals }));
   }
 
   /** The score that signals alone speak for, of any model of this app. */
