@@ -64,7 +64,8 @@ export async function runReal(options: RealOptions): Promise<RealRuns> {
   const run = fingerprint(traces, windows, windowMs);
   const places = apps.flatMap((count) =>
     Array.from({ length: seeds }, (_, seed) =>
-      planners.map((planner): RealPlace => ({ apps: count, planner, seed })),
+      // who runs first pays for what a process does for the first time: another one with each seed
+      planners.map((_, i): RealPlace => ({ apps: count, planner: planners[(i + seed) % planners.length]!, seed })),
     ).flat(),
   );
   const [rows, shares, estimates]: [ScheduleRow[], ShareSeries[], EstimatePoint[]] = [[], [], []];

@@ -150,6 +150,15 @@ describe("an estimate", () => {
     expect(other[1]!).toBeLessThan(0.8 * other[0]!);
   });
 
+  test("hopes for something of making a model anew, the more the less levels are known", () => {
+    const { record } = estimator;
+    const renewal = (deviation: number): number =>
+      createEstimator({ ...record, level: { ...record.level, deviations: { "kind 1": deviation } } }).renewal("kind 1");
+    expect(renewal(0.1)).toBeCloseTo(0.1 / Math.sqrt(2 * Math.PI), 9);
+    expect(renewal(0)).toBe(0);
+    expect(() => estimator.renewal("cars")).toThrow(expect.objectContaining({ code: "config.invalid" }));
+  });
+
   test("is corrected by three tenths of what it was wrong by", () => {
     expect(estimator.correct(0.1, 0.5, 0.6)).toBeCloseTo(0.7 * 0.1 - 0.3 * 0.1, 12);
     const tracker = new ScoreTracker(estimator, "kind 1");

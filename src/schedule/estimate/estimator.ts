@@ -66,6 +66,11 @@ export interface Estimator {
    * continue those it has; other levels are made anew. Throws: `config.invalid` where nothing was seen, or for a kind that it does not know.
    */
   estimate(kind: string, seen: readonly Observation[], options?: EstimateOptions): ScoreEstimate;
+  /**
+   * What making a model anew is hoped to bring over one made for other surroundings, of which no trace tells: E[max(X, 0)] of what levels are
+   * estimated wrong by. Throws: `config.invalid` for a kind that it does not know.
+   */
+  renewal(kind: string): number;
   /** The error after one more observation: e ← 0.7·e + 0.3·(observed - predicted), for a prediction without e. */
   correct(error: number, observed: number, predicted: number): number;
 }
@@ -197,6 +202,10 @@ export function createEstimator(record: EstimatorRecord): Estimator {
         const { present, trained, had, toCome } = made[level] ?? make(level);
         return Math.min(ceiling, Math.max(0, present + toCome * (shareAt(trained + steps) - had)));
       };
+    },
+    renewal(kind) {
+      kindOf(kind);
+      return meanAboveZero(0, record.level.deviations[kind]!);
     },
     correct: (error, observed, predicted) => (1 - CORRECTION) * error + CORRECTION * (observed - predicted),
   };

@@ -97,6 +97,7 @@ export const FAKE_ESTIMATOR: Estimator = {
     const last = seen.at(-1)!;
     return (level, steps) => scoreOf(level, (level === last.level ? last.steps : 0) + steps);
   },
+  renewal: () => 0.1,
   correct: (error) => error,
 };
 

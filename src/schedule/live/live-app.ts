@@ -158,7 +158,7 @@ export class LiveSlot {
       ...{ name: this.name, weight, deadlineMs, levels: this.levels, quantum },
       // made for other surroundings, it has to be made anew at any level
       level: this.isStale ? undefined : app.level,
-      present: this.estimated,
+      present: Math.max(0, known - this.estimator.renewal(this.spec.kind)),
       ...{ frames: (fps * leftMs) / 1000, maxSteps: this.hasFailed ? 0 : maxSteps },
       estimate: (level, steps) => estimate(level, Math.max(0, Math.min(steps, maxSteps - trained(level)))),
       ...{ history: [...this.history], trials: this.trials },

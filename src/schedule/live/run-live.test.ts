@@ -168,6 +168,19 @@ describe("runLive", () => {
     expect(apps.a!.done.filter((what) => what === "remodel").length).toBe(1);
   });
 
+  it("tells planners of a model made for other surroundings what it scores, less what making it anew is hoped to bring", async () => {
+    const asked: PlanRequest[] = [];
+    const planner = planning((request) => {
+      asked.push(request);
+      return {};
+    });
+    const frames = (index: number) => ({ images: PICTURE, truth: TRUTH, surroundings: index < 10 ? "day" : "fog" });
+    await run({ apps: { a: { frames, probe: 2 } }, planner });
+    const stale = asked.filter(({ apps }) => apps[0]!.level === undefined);
+    expect(stale.length).toBeGreaterThan(0);
+    for (const { apps } of stale) expect(apps[0]!.present).toBeCloseTo(scoreOf(0, 0) - 0.1, 9);
+  });
+
   it("lets an app whose training fails serve on, and tries again in the next window", async () => {
     const error = new LimberError("train.non-finite", "loss: finite, got NaN");
     const apps = { a: {}, b: {} };
