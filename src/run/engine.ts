@@ -22,6 +22,7 @@ interface LoadedPhase {
 export class Engine {
   private readonly sessions = new Map<number, readonly LoadedPhase[]>();
   private last: Promise<unknown> = Promise.resolve();
+  private isEnding = false;
 
   constructor(private readonly runtime: Runtime) {}
 
@@ -38,7 +39,14 @@ export class Engine {
     return reply;
   }
 
+  /** Begins nothing more; resolves when what is under way has ended. */
+  async end(): Promise<void> {
+    this.isEnding = true;
+    await this.last;
+  }
+
   private answer(request: Request): Answers[keyof Answers] | Promise<Answers[keyof Answers]> {
+    if (this.isEnding) throw new LimberError("run.failed", `machine: in use, got "${request.kind}" while it ends`);
     switch (request.kind) {
       case "create":
         return this.create(request.session, request.options, request.phases);

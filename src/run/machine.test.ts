@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { writeModel } from "../graph/index.js";
 import { createMachine } from "./machine.js";
@@ -26,4 +28,29 @@ describe.runIf(process.platform === "linux")("priority of a machine, on Linux", 
     for (const [thread, before] of others.filter(([each]) => threads().includes(each)))
       expect(nicenessOf(thread)).toBe(before);
   });
+});
+
+/** In a process of its own, since what it looks for would end this one: sessions are being made and run while their machine is disposed of. */
+const BUSY = `
+  import { readFileSync } from "node:fs";
+  import { createMachine } from "${new URL("../../dist/run/node.js", import.meta.url).href}";
+  const bytes = readFileSync(new URL("${new URL("../../models/line/resnet-segmentation.onnx", import.meta.url).href}"));
+  const input = { dtype: "float32", dims: [8, 3, 32, 32], data: new Float32Array(8 * 3 * 32 * 32) };
+  const codes = new Set();
+  for (let i = 0; i < 12; i++) {
+    const machine = createMachine();
+    const rejected = ({ code }) => codes.add(code);
+    const create = () => machine.createSession(Uint8Array.from(bytes), { threads: 1 });
+    const session = await create();
+    session.run({ input }, { fetches: ["logits"] }).catch(rejected);
+    for (let k = 0; k < 4; k++) create().catch(rejected);
+    await new Promise((resolve) => setTimeout(resolve, 4 * i));
+    await machine[Symbol.asyncDispose]();
+  }
+  console.log(...codes);
+`;
+
+it("is disposed of while models are made and run: calls are rejected, and the process lives", async () => {
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", BUSY]);
+  expect(stdout.trim()).toBe("run.failed");
 });

@@ -4,7 +4,7 @@ import { LimberError } from "../base/index.js";
 import { writeModel } from "../graph/index.js";
 import { NEGATE } from "./probe.js";
 import type { WorkerData } from "./worker.js";
-import type { Envelope, Reply } from "./protocol.js";
+import { END, type Envelope, type Reply } from "./protocol.js";
 import type { Provider } from "./provider.js";
 import { RemoteMachine, workerEnded } from "./remote.js";
 import { CheckedMachine } from "./checked.js";
@@ -42,14 +42,17 @@ export function createMachine({ provider = "cpu", priority = "normal" }: Machine
 
 class WorkerMachine extends RemoteMachine {
   private readonly worker: Worker;
+  private readonly ended: Promise<unknown>;
 
   constructor(provider: NodeProvider, givesWay: boolean) {
     super(provider);
     const workerData: WorkerData = { provider, givesWay, probe: writeModel(NEGATE) };
-    this.worker = new Worker(WORKER_URL, { workerData });
+    // flags of the main script are not for it: with --input-type it would not start
+    this.worker = new Worker(WORKER_URL, { workerData, execArgv: [] });
     this.worker.on("message", (reply: Reply) => this.settle(reply));
     this.worker.on("error", (cause) => this.end(workerEnded(`"${cause.message}"`, cause)));
     this.worker.on("exit", (code) => this.end(workerEnded(`exit code ${code}`)));
+    this.ended = new Promise((resolve) => this.worker.once("exit", resolve));
     this.worker.unref();
   }
 
@@ -63,8 +66,11 @@ class WorkerMachine extends RemoteMachine {
     else this.worker.unref();
   }
 
+  /** `Worker.terminate` while native code runs for the thread aborts the whole process (an N-API call that throws where nothing catches). */
   protected override async terminate(): Promise<void> {
-    await this.worker.terminate();
+    this.worker.ref();
+    this.worker.postMessage(END);
+    await this.ended;
   }
 
   protected override enter<T>(work: () => Promise<T>): Promise<T> {

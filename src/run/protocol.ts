@@ -16,6 +16,9 @@ export type Request =
   | { readonly kind: "drop"; readonly prefix: string }
   | { readonly kind: "memory" };
 
+/** Told to a worker in place of a request: it finishes what is under way, begins nothing more and ends itself. */
+export const END = "end";
+
 export interface Answers {
   create: { readonly createMs: number };
   run: RunResult;

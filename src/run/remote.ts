@@ -78,6 +78,7 @@ export abstract class RemoteMachine implements Machine {
   }
 
   protected settle(reply: Reply): void {
+    if (this.gone) return; // whoever asked is told when the worker has ended
     const pending = this.pending.get(reply.id);
     this.pending.delete(reply.id);
     if (this.pending.size === 0) this.onBusy?.(false);

@@ -3,7 +3,7 @@ import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { Engine } from "./engine.js";
 import { createNodeRuntime } from "./node-runtime.js";
-import type { Envelope } from "./protocol.js";
+import { END, type Envelope } from "./protocol.js";
 import type { Provider } from "./provider.js";
 
 /** What a worker starts with. It takes models as bytes: the graph library would cost it 18 MB. */
@@ -20,6 +20,7 @@ const { provider, givesWay, probe } = workerData as WorkerData;
 if (givesWay) setPriority(constants.priority.PRIORITY_LOW);
 const engine = new Engine(await createNodeRuntime(provider, probe));
 
-parentPort!.on("message", (envelope: Envelope) => {
-  void engine.serve(envelope).then((reply) => parentPort!.postMessage(reply));
+parentPort!.on("message", (envelope: Envelope | typeof END) => {
+  if (envelope === END) void engine.end().then(() => process.exit());
+  else void engine.serve(envelope).then((reply) => parentPort!.postMessage(reply));
 });
