@@ -78,11 +78,11 @@ describe.each([["1 MB of weights", HEAVY], ...(full ? [["a ResNet-8", TINY] as c
     };
 
     test.each<[string, number, () => Promise<void>]>([
-      ["a predictor is made, runs and is released", 60, () => predictOn(shared)],
-      ["a trainer on a shared machine is made, steps and is released", 60, () => trainOn(shared)],
+      ["a predictor is made, runs and is released", 40, () => predictOn(shared)],
+      ["a trainer on a shared machine is made, steps and is released", 40, () => trainOn(shared)],
       [
         "machines are made, predict and train, and are released",
-        30,
+        20,
         async () => {
           await using machine = createMachine();
           await predictOn(machine);

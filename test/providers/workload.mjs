@@ -6,7 +6,7 @@ const SIDE = 8;
 
 /** Networks by name: one of dense convolutions with residual sums, one with a depthwise convolution and attention. */
 const NETWORKS = {
-  resnet20: ({ buildNetwork }) => buildNetwork("resnet20", { imageSize: SIDE, classes: 4, width: 0.25, seed: 3 }),
+  resnet8: ({ buildNetwork }) => buildNetwork("resnet8", { imageSize: SIDE, classes: 4, width: 0.25, seed: 3 }),
   probe: ({ buildProbe }) => buildProbe(),
 };
 
