@@ -77,6 +77,13 @@ describe("architecture", () => {
     expect(imports.length).toBeGreaterThan(sourceFiles.length);
   });
 
+  test("the decoder of pictures loads with the first picture, not with the library", () => {
+    const loadsAtOnce = (path: string): boolean =>
+      /^import (?!type\b)[^;]*"sharp"/m.test(readFileSync(join(source, path), "utf8"));
+    expect(imports.filter(({ to }) => to === "sharp").map(({ from }) => from)).toContain("vision/image/sharp.ts");
+    expect(sourceFiles.filter(loadsAtOnce)).toEqual([]);
+  });
+
   test("a folder imports only from folders above it", () => {
     expect(between.filter(({ from, to }) => rankOf(to) > rankOf(from)).map(show)).toEqual([]);
   });

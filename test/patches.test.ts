@@ -18,8 +18,8 @@ import {
   prepareModel,
   sgd,
   splitBackbone,
+  stepCost,
 } from "../src/graph/index.js";
-import { stepCost } from "../src/patch/index.js";
 import {
   createMachine,
   type Machine,

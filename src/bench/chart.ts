@@ -1,6 +1,7 @@
-import { drawMark, html, Html, STYLE } from "../demo/index.js";
+import { drawMark, html, type Html } from "../demo/index.js";
 import type { EngineReport } from "./engine.js";
 import { MODES, MODE_NAMES, type Mode } from "./modes.js";
+import { drawBenchPage, orDash } from "./page.js";
 import { CONTESTANTS } from "./peers.js";
 import { type EngineRow, geomean, worstFirst } from "./rows.js";
 
@@ -18,51 +19,36 @@ const BARS = `
 .chart .network { text-anchor: end } .chart .figures { fill: var(--soft); font-size: 11.5px } .chart .tick.top { text-anchor: middle }
 .cards { grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)) } .series.other { fill: var(--patched) } .legend .bar { stroke: none }`;
 
-/** The report of an engine benchmark as one page that needs nothing else: no script, no font, no request. */
+/** The report of an engine benchmark as a page. */
 export function drawEngineReport({ headline, rows, machine, versions, complete }: EngineReport): string {
   const shown = MODE_NAMES.filter((mode) => rows.some((row) => row.mode === mode));
   const scale = scaleOf(rows);
-  const figure = (value: number | null, digits = 2): string => (value === null ? "–" : value.toFixed(digits));
-  const cards = [
-    [`${figure(headline.geomeanFull)} ×`, "full training, PyTorch eager's time / ours"],
-    [`${figure(headline.geomeanSelective)} ×`, "20 % of the filters, and the last third"],
-    [`${figure(headline.geomeanInference)} ×`, "inference"],
-    [`${figure(headline.memoryRatio)} ×`, "our peak memory / PyTorch's"],
-    [`${figure(headline.roofShare && 100 * headline.roofShare, 0)} %`, "of the rate of one product of matrices"],
-  ] as const;
-  const page = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>limber bench engine</title>
-        <link rel="icon" href="data:," />
-        <style>
-          ${new Html(STYLE + BARS)}
-        </style>
-      </head>
-      <body>
-        <main>
-          <h1>Steps of ${new Set(rows.map(({ network }) => network)).size} networks beside PyTorch</h1>
-          <p class="soft">
-            ${machine.processor}, ${machine.processors} processors, ${rows[0]?.threads ?? 0} threads, Node.js
-            ${machine.node}, ${[...new Set(Object.values(versions))].join(", ") || "no peer"}. Geometric means over the
-            networks; medians of interleaved rounds. ${complete ? "" : "The run was stopped before its end."}
-          </p>
-          <ul class="cards">
-            ${cards.map(([value, text]) => html`<li><b>${value}</b><span>${text}</span></li>`)}
-          </ul>
-          ${shown.map((mode) =>
-            drawMode(
-              mode,
-              rows.filter((row) => row.mode === mode),
-              scale,
-            ),
-          )}
-        </main>
-      </body>
-    </html>`;
-  return `${page.text.replace(/\n\s+/g, "\n")}\n`;
+  const times = (value: number): string => `${value.toFixed(2)} ×`;
+  const peers = [...new Set(Object.values(versions))].join(", ") || "no peer";
+  return drawBenchPage({
+    name: "engine",
+    title: `Steps of ${new Set(rows.map(({ network }) => network)).size} networks beside PyTorch`,
+    lead: `${machine.processor}, ${machine.processors} processors, ${rows[0]?.threads ?? 0} threads, Node.js ${machine.node}, ${peers}. Geometric means over the networks; medians of interleaved rounds.`,
+    looks: BARS,
+    cards: [
+      [orDash(headline.geomeanFull, times), "full training, PyTorch eager's time / ours"],
+      [orDash(headline.geomeanSelective, times), "20 % of the filters, and the last third"],
+      [orDash(headline.geomeanInference, times), "inference"],
+      [orDash(headline.memoryRatio, times), "our peak memory / PyTorch's"],
+      [
+        orDash(headline.roofShare, (share) => `${(100 * share).toFixed(0)} %`),
+        "of the rate of one product of matrices",
+      ],
+    ],
+    body: shown.map((mode) =>
+      drawMode(
+        mode,
+        rows.filter((row) => row.mode === mode),
+        scale,
+      ),
+    ),
+    complete,
+  });
 }
 
 /** Places on an axis that holds every ratio of the report, so that charts can be compared. */

@@ -1,5 +1,4 @@
-import type { Model } from "../graph/index.js";
-import { stepCost, stepMacs } from "../patch/index.js";
+import { type Model, stepCost, stepMacs } from "../graph/index.js";
 import type { Plan } from "./modes.js";
 
 /** Multiply-accumulates of a step. `cached`: without the part of the forward pass that no trained parameter reaches. */

@@ -6,7 +6,7 @@ import {
   growth,
   type GrowthRow,
   measureBruteForceShare,
-  measureWorldServing,
+  measureKindsServing,
   openRowFile,
   type RealRuns,
   runReal,
@@ -17,16 +17,20 @@ import {
   scheduleRow,
 } from "../bench/index.js";
 import { LimberError } from "../base/index.js";
-import { writeFileAtomic } from "../run/node.js";
+import { findCacheFolder, writeFileAtomic } from "../run/node.js";
 import {
   fitEstimator,
   type EstimatorJudgement,
   judgeEstimator,
+  type KindSet,
   PLANNER_NAMES,
+  readKinds,
   readTraces,
   recordTraces,
   SCENARIO_FAMILY_NAMES,
   type ServingReport,
+  type Trace,
+  WORLD_KINDS,
 } from "../schedule/index.js";
 import { EXIT, type FlagValues, type Outcome, type Surroundings } from "./command.js";
 import { formatCsv, formatShare, formatTable } from "./format.js";
@@ -42,8 +46,13 @@ export const SCHEDULE_BENCH_FLAGS = {
   apps: { kind: "numbers", default: [2, 4, 8], help: "schedule: numbers of apps that run together" },
   windows: { kind: "number", minimum: 1, default: 5, help: "schedule: windows of a real run" },
   windowSeconds: { kind: "number", minimum: 1, default: 8, help: "schedule: length of each" },
+  appsFrom: {
+    kind: "text",
+    value: "file",
+    help: "schedule: kinds of apps of your own, their data and drifts (docs/scheduler.md); default: those of the embedded world",
+  },
   traces: { kind: "text", value: "folder", help: "schedule: recorded apps; default: those that come with Limber" },
-  recordTo: { kind: "text", value: "folder", help: "schedule: record them anew into this folder, and do nothing else" },
+  recordTo: { kind: "text", value: "folder", help: "schedule: record apps into this folder, and do nothing else" },
   log: { kind: "text", value: "file", help: "schedule: write every decision of real runs, a JSON value a line" },
 } as const;
 
@@ -62,10 +71,12 @@ interface Headline extends ScheduleHeadline {
 
 /** `bench schedule`: planners through the same scenarios, simulated and on this device. */
 export async function runScheduleBench(flags: ScheduleBenchFlags, context: Surroundings): Promise<Outcome> {
-  const { threads, signal, onProgress } = context;
+  const { threads, signal, onProgress, note, env } = context;
+  const kinds = flags.appsFrom === undefined ? WORLD_KINDS : await readKinds(flags.appsFrom, { signal, note });
   if (flags.recordTo !== undefined) {
-    const folder = flags.recordTo;
-    const traces = await recordTraces({ folder, threads, signal, onProgress });
+    const { recordTo: folder, appsFrom } = flags;
+    const command = `limber bench schedule${appsFrom === undefined ? "" : ` --apps-from ${appsFrom}`} --record-to ${folder}`;
+    const traces = await recordTraces({ folder, kinds: kinds.kinds, command, threads, signal, onProgress });
     const recorded = traces.map(({ kind, drifts }) => ({ kind, drifts: drifts.length }));
     return { json: { recorded }, text: recorded.map(({ kind, drifts }) => `${kind}: ${drifts} drifts`).join("\n") };
   }
@@ -78,15 +89,15 @@ export async function runScheduleBench(flags: ScheduleBenchFlags, context: Surro
   const judged = judgeEstimator(estimator, traces);
   const kept = flags.rows === undefined ? undefined : openRowFile(flags.rows, scheduleRow);
   const running = {
-    ...{ traces, planners, seeds, apps, signal, onProgress, known: kept?.rows },
+    ...{ traces, planners, seeds, apps, signal, onProgress, known: kept?.rows, cacheFolder: findCacheFolder(env) },
     onRow: (row: ScheduleRow) => kept?.append(row),
   };
   const simulated = parts.includes("simulated")
     ? await runSimulations({ ...running, estimator, families })
     : { rows: [], complete: true };
   const grown = parts.includes("growth") ? await growth({ traces, estimator, signal, onProgress }) : [];
-  const real = parts.includes("real") ? await runRealPart(running, flags, windows) : undefined;
-  const serving = parts.includes("serving") && !signal?.aborted ? await serve(context) : undefined;
+  const real = parts.includes("real") ? await runRealPart({ ...running, kinds }, flags, windows) : undefined;
+  const serving = parts.includes("serving") && !signal?.aborted ? await serve(kinds, traces, context) : undefined;
   const rows = [...simulated.rows, ...(real?.rows ?? [])];
   const headline: Headline = {
     ...scheduleHeadlineOf(rows, grown),
@@ -129,8 +140,12 @@ async function runRealPart(
   return real;
 }
 
-async function serve({ signal, onProgress }: Surroundings): Promise<ServingReport> {
-  return measureWorldServing({ signal, onProgress });
+async function serve(
+  kinds: KindSet,
+  traces: readonly Trace[],
+  { signal, onProgress, env }: Surroundings,
+): Promise<ServingReport> {
+  return measureKindsServing(kinds, { traces, signal, onProgress, cacheFolder: findCacheFolder(env) });
 }
 
 /** Throws: `config.invalid`. */
@@ -164,9 +179,20 @@ function commandLine({
   windows,
   windowSeconds,
   seeds,
+  appsFrom,
   traces,
 }: ScheduleBenchFlags): string {
-  const given = { parts, planners, scenarios, apps, windows, "window-seconds": windowSeconds, seeds, traces };
+  const given = {
+    parts,
+    planners,
+    scenarios,
+    apps,
+    windows,
+    "window-seconds": windowSeconds,
+    seeds,
+    "apps-from": appsFrom,
+    traces,
+  };
   const texts = Object.entries(given).flatMap(([key, value]) =>
     value === undefined ? [] : [`--${key} ${typeof value === "object" ? value.join(",") : String(value)}`],
   );

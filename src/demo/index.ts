@@ -17,6 +17,5 @@ export { STYLE } from "./report/style.js";
 export type { DemoHeadline, DemoResult, Machine } from "./result.js";
 export * from "./run-demo.js";
 export type { VisitRow } from "./visit.js";
-export { type WorldAppPlan, WorldApps, type WorldAppsOptions } from "./world-apps.js";
 export { ShareRecorder } from "./share-recorder.js";
 export { type Together, type TogetherRow } from "./together.js";

@@ -1,10 +1,18 @@
 import type { LongCall } from "../base/index.js";
 import type { SessionOptions } from "../run/node.js";
-import { filterGrained, fitEstimator, type LiveEntry, readTraces, runLive } from "../schedule/index.js";
+import {
+  filterGrained,
+  fitEstimator,
+  type KindAppPlan,
+  KindApps,
+  type LiveEntry,
+  readTraces,
+  runLive,
+  WORLD_KINDS,
+} from "../schedule/index.js";
 import type { ShareSeries } from "./report/shares.js";
 import { ShareRecorder } from "./share-recorder.js";
 import type { OnEvent } from "./visit.js";
-import { type WorldAppPlan, WorldApps } from "./world-apps.js";
 
 /** One app in one window. Units: shares in [0, 1]; milliseconds. */
 export interface TogetherRow {
@@ -32,7 +40,7 @@ export interface Together {
 }
 
 /** What the three cameras see, window after window. Nightfall comes to two of them at the same time. */
-const CAMERAS: readonly Pick<WorldAppPlan, "name" | "kind" | "drifts" | "weight">[] = [
+const CAMERAS: readonly Pick<KindAppPlan, "name" | "kind" | "drifts" | "weight">[] = [
   { name: "classification", kind: "classification", drifts: ["fog", "night", "night"] },
   { name: "detection", kind: "detection", drifts: ["dusk", "night", "rain"] },
   { name: "segmentation", kind: "segmentation", drifts: ["night", "night", "fog"] },
@@ -49,7 +57,9 @@ export interface TogetherOptions extends LongCall, SessionOptions {
 /** A classifier, a detector and a segmenter at work together on this device, in real time. Throws: as `runLive`. */
 export async function runTogether({ seed, onEvent, ...options }: TogetherOptions): Promise<Together> {
   const { windows = 3, signal, onProgress, threads } = options;
-  await using world = new WorldApps({
+  const traces = await readTraces();
+  await using world = new KindApps({
+    ...{ kinds: WORLD_KINDS.kinds, traces },
     pictures: PICTURES,
     sparsityStep: 0.2,
     priority: "normal", // so that the demo ends in time on a busy machine
@@ -64,7 +74,7 @@ export async function runTogether({ seed, onEvent, ...options }: TogetherOptions
   const recorder = new ShareRecorder(apps);
   try {
     const report = await runLive(apps, {
-      ...{ planner: filterGrained(), estimator: fitEstimator(await readTraces()), windows, seed, signal },
+      ...{ planner: filterGrained(), estimator: fitEstimator(traces), windows, seed, signal },
       ...{ device: { windowMs: WINDOW_MS, microWindows: 2, memoryBytes: 2 ** 30 }, onProgress },
       journal: (entry: LiveEntry) => {
         recorder.add(entry);

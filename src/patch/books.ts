@@ -1,9 +1,8 @@
-import { costOf, inferShapes, type Model } from "../graph/index.js";
+import { costOf, inferShapes, type Model, stepCost } from "../graph/index.js";
 import { channelsOf, type Preprocessing } from "../vision/index.js";
 import type { Course } from "./fine-tune.js";
 import type { Ledger } from "./ledger.js";
 import type { Member } from "./member.js";
-import { stepCost } from "./step-cost.js";
 
 /** Books what a course has cost; frozen layers of a sample that were known from an epoch before cost nothing again. */
 export function bookCourse(

@@ -11,7 +11,6 @@ export * from "./policy.js";
 export * from "./predictor/index.js";
 export * from "./select.js";
 export * from "./similarity.js";
-export * from "./step-cost.js";
 export * from "./trigger.js";
 export * from "./warm.js";
 export * from "./books.js";

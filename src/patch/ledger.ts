@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { LimberError } from "../base/index.js";
-import type { StepCost } from "./step-cost.js";
+import type { StepCost } from "../graph/index.js";
 
 /** What work of an adaptation is spent on. */
 export const TECHNIQUES = [

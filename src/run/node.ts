@@ -2,6 +2,8 @@
 export { createMachine, type MachineOptions, NODE_PROVIDERS, type NodeProvider } from "./machine.js";
 export { KeptTrainers, type Lease, rentTrainer } from "./kept-trainers.js";
 export * from "./model-file.js";
+export { findChromium } from "./page/chromium.js";
+export { openPageMachine, type PageMachineOptions } from "./page/machine.js";
 export * from "./predictor.js";
 export type { Provider } from "./provider.js";
 export type { CacheReport, SampleId } from "./prefix-cache.js";

@@ -82,9 +82,9 @@ export abstract class RemoteMachine implements Machine {
     const pending = this.pending.get(reply.id);
     this.pending.delete(reply.id);
     if (this.pending.size === 0) this.onBusy?.(false);
-    if ("answer" in reply) pending?.resolve(reply.answer);
-    else
+    if ("error" in reply)
       pending?.reject(new LimberError(reply.error.code satisfies ErrorCode, reply.error.message, reply.error.context));
+    else pending?.resolve(reply.answer);
   }
 
   /** The worker is no more: all questions, open and to come, fail. */

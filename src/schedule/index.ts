@@ -14,3 +14,4 @@ export * from "./live/index.js";
 export * from "./profile/index.js";
 export * from "./apps/index.js";
 export * from "./record/index.js";
+export * from "./kinds/index.js";

@@ -3,15 +3,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, extname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import { build } from "vite";
-
-/** The program that `CHROMIUM` names, else the first `chromium` on the path. */
-export function findChromium(): string | undefined {
-  const { CHROMIUM, PATH = "" } = process.env;
-  const candidates = [CHROMIUM, ...PATH.split(delimiter).map((folder) => join(folder, "chromium"))];
-  return candidates.find((path) => path !== undefined && existsSync(path));
-}
+import { findChromium } from "../../src/run/node.js";
 
 /** Debian's folder of Chromium's libraries, with SwiftShader: WebGPU on the processor, through Vulkan. */
 export function findSwiftShader(): { readonly folder: string; readonly driver: string } | undefined {

@@ -4,8 +4,8 @@ import { promisify } from "node:util";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as graph from "../../src/graph/index.js";
-import { createMachine, Trainer } from "../../src/run/node.js";
-import { bundlePage, findChromium, findSwiftShader, serveFolder, SOFTWARE_WEBGPU } from "./browser.js";
+import { createMachine, findChromium, Trainer } from "../../src/run/node.js";
+import { bundlePage, findSwiftShader, serveFolder, SOFTWARE_WEBGPU } from "./browser.js";
 import { type Run, trainOn, WORKLOADS } from "./workload.mjs";
 
 /** Most that a loss or a weight may be off after five steps. */

@@ -1,4 +1,5 @@
-import { html, Html, STYLE } from "../../demo/index.js";
+import { html, type Html } from "../../demo/index.js";
+import { drawBenchPage, orDash, signed } from "../page.js";
 import type { ElasticReport } from "./elastic.js";
 import { drawBars, drawCurves, drawLegend, drawStays, meanOf, percent, type Series } from "./page-charts.js";
 import type { ElasticRow } from "./rows.js";
@@ -14,87 +15,57 @@ const LOOKS = `
 .bar.large { fill: var(--good) } .bar.compressed { fill: var(--compressed) } .bar.ablation { fill: var(--patched); opacity: 0.45 } .bar.making { fill: var(--soft) }
 #figures th:nth-child(2), #domains th:nth-child(2) { text-align: right } .cards { grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)) }`;
 
-/** The report of an ElasticDNN benchmark as one page that needs nothing else: no script, no font, no request. */
+/** The report of an ElasticDNN benchmark as a page. */
 export function drawElasticReport(report: ElasticReport, command: string): string {
   const { headline, notes, contestants, rows, settings, complete } = report;
-  const series = pickSeries(report);
   const domains = new Set(rows.map(({ domain }) => domain));
+  const sequences = `${headline.seeds} ${headline.seeds === 1 ? "sequence" : "sequences"}`;
+  const chosen = Object.entries(settings)
+    .filter(([, setting]) => setting.learningRate !== undefined)
+    .map(([name, { learningRate, continual }]) => `${name}: ${learningRate}${continual ? ", goes on" : ""}`);
+  return drawBenchPage({
+    name: "elastic",
+    title: `ElasticDNN on ${domains.size} domains that come again`,
+    lead: `${contestants.length} contestants, ${sequences}. Each contestant takes each sequence on its own.`,
+    looks: LOOKS,
+    cards: cardsOf(report),
+    body: rows.length === 0 ? [] : drawCharts(report),
+    command,
+    notes: [
+      ["chosen", chosen.join("; ")],
+      ["best of its size", notes.bestSameSize ?? "–"],
+    ],
+    complete,
+  });
+}
+
+function drawCharts(report: ElasticReport): Html[] {
+  const { contestants, rows } = report;
+  const series = pickSeries(report);
   const measured = series.filter((each) =>
     rows.some(({ contestant, curve }) => contestant === each.contestant && curve.length > 0),
   );
-  const page = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>limber bench elastic</title>
-        <link rel="icon" href="data:," />
-        <style>
-          ${new Html(STYLE + LOOKS)}
-        </style>
-      </head>
-      <body>
-        <main>
-          <h1>ElasticDNN on ${domains.size} domains that come again</h1>
-          <p class="soft">
-            ${contestants.length} contestants, ${headline.seeds} ${headline.seeds === 1 ? "sequence" : "sequences"}.
-            Each contestant takes each sequence on its own. ${complete ? "" : "The run was stopped before its end."}
-          </p>
-          <ul class="cards">
-            ${cardsOf(report).map(([value, text]) => html`<li><b>${value}</b><span>${text}</span></li>`)}
-          </ul>
-          ${
-            rows.length === 0
-              ? []
-              : [
-                  html`<h2>Accuracy from stay to stay</h2>
-                    <div class="panel">${drawLegend(series)}${drawStays(rows, series)}</div>
-                    <p class="note">
-                      After adapting, on images that are never adapted to; means over the sequences, each of which has
-                      an order of its own in every round.
-                    </p>
-                    <h2>Everyone</h2>
-                    <div class="panel">${drawBars(contestants)}</div>
-                    <p class="note">
-                      Means over stays and sequences. Ablations (pale) are compared with elastic over the stays that
-                      both have.
-                    </p>
-                    ${
-                      measured.length > 0
-                        ? [
-                            html`<h2>Accuracy as time goes on</h2>
-                              <div class="panel">${drawLegend(measured)}${drawCurves(rows, measured)}</div>
-                              <p class="note">
-                                Means over all stays after the same number of steps; adaptation time alone, on a
-                                logarithmic scale.
-                              </p>`,
-                          ]
-                        : []
-                    }
-                    <h2>The figures</h2>
-                    <div class="panel">${formatFigures(report)}</div>
-                    <h2>By domain</h2>
-                    <div class="panel">${formatDomains(rows, series)}</div>`,
-                ]
-          }
-          <h2>This run</h2>
-          <dl>
-            <dt>repeat it</dt>
-            <dd><code>${command}</code></dd>
-            <dt>chosen</dt>
-            <dd>
-              ${Object.entries(settings)
-                .filter(([, setting]) => setting.learningRate !== undefined)
-                .map(([name, { learningRate, continual }]) => `${name}: ${learningRate}${continual ? ", goes on" : ""}`)
-                .join("; ")}
-            </dd>
-            <dt>best of its size</dt>
-            <dd>${notes.bestSameSize ?? "–"}</dd>
-          </dl>
-        </main>
-      </body>
-    </html>`;
-  return `${page.text.replace(/\n\s+/g, "\n")}\n`;
+  const stays = html`<h2>Accuracy from stay to stay</h2>
+    <div class="panel">${drawLegend(series)}${drawStays(rows, series)}</div>
+    <p class="note">
+      After adapting, on images that are never adapted to; means over the sequences, each of which has an order of its
+      own in every round.
+    </p>
+    <h2>Everyone</h2>
+    <div class="panel">${drawBars(contestants)}</div>
+    <p class="note">
+      Means over stays and sequences. Ablations (pale) are compared with elastic over the stays that both have.
+    </p>`;
+  const curves = html`<h2>Accuracy as time goes on</h2>
+    <div class="panel">${drawLegend(measured)}${drawCurves(rows, measured)}</div>
+    <p class="note">
+      Means over all stays after the same number of steps; adaptation time alone, on a logarithmic scale.
+    </p>`;
+  const figures = html`<h2>The figures</h2>
+    <div class="panel">${formatFigures(report)}</div>
+    <h2>By domain</h2>
+    <div class="panel">${formatDomains(rows, series)}</div>`;
+  return [stays, ...(measured.length > 0 ? [curves] : []), figures];
 }
 
 /** The lines: ours, and the four that the headline speaks of. */
@@ -108,9 +79,8 @@ function pickSeries({ contestants, notes }: ElasticReport): Series[] {
 }
 
 function cardsOf({ headline, notes }: ElasticReport): (readonly [string, string])[] {
-  const points = (value: number | null): string =>
-    value === null ? "–" : `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;
-  const ratio = (value: number | null): string => (value === null ? "–" : `${value.toFixed(2)} ×`);
+  const points = (value: number | null): string => orDash(value, signed);
+  const ratio = (value: number | null): string => orDash(value, (times) => `${times.toFixed(2)} ×`);
   return [
     [points(headline.gainPoints), "points over the same methods on a small network of equal bytes (paper: 23.31)"],
     [points(headline.gainOverBestSameSizePoints), "points over the best of them"],

@@ -15,6 +15,7 @@ export interface Cell {
   readonly dataset: string;
   readonly task: string;
   readonly backbone: string;
+  readonly platform: PatchRow["platform"];
   readonly sourceScore: number;
   readonly contestants: readonly CellMean[];
   /** The cheapest baseline that is as good as PatchLine, but for half a point; the best one where none is. */
@@ -24,6 +25,15 @@ export interface Cell {
   /** Our score less that of full fine-tuning. Units: points. */
   readonly accuracyVsFullPoints: number | null;
 }
+
+/** What a cell is called in a table. */
+export const nameCell = ({
+  dataset,
+  backbone,
+  task,
+  platform,
+}: Pick<Cell, "dataset" | "backbone" | "task" | "platform">): string =>
+  `${dataset} ${backbone} ${task}${platform === "wasm" ? " in a browser" : ""}`;
 
 export interface PatchHeadline {
   /** Mean over the cells. Paper: 0.55. */
@@ -49,7 +59,8 @@ const meanOrNull = (values: readonly (number | null)[]): number | null => {
 
 /** The figures of a bench, cell by cell. */
 export function headlineOf(rows: readonly PatchRow[]): PatchHeadline {
-  const keyOf = ({ dataset, task, backbone }: PatchRow): string => [dataset, task, backbone].join(" ");
+  const keyOf = ({ dataset, task, backbone, platform }: PatchRow): string =>
+    [dataset, task, backbone, platform].join(" ");
   const cells = [...new Set(rows.map(keyOf))].map((key) => cellOf(rows.filter((row) => keyOf(row) === key)));
   const counts = new Map<string, number>();
   for (const { bestBaseline } of cells) if (bestBaseline) counts.set(bestBaseline, (counts.get(bestBaseline) ?? 0) + 1);
@@ -71,7 +82,7 @@ const reduction = (ours: CellMean | undefined, other: CellMean | undefined): num
   ours && other && other.macs > 0 ? 1 - ours.macs / other.macs : null;
 
 function cellOf(rows: readonly PatchRow[]): Cell {
-  const { dataset, task, backbone } = rows[0]!;
+  const { dataset, task, backbone, platform } = rows[0]!;
   const names = [...new Set(rows.map(({ contestant }) => contestant))];
   const contestants = names.map((contestant): CellMean => {
     const own = rows.filter((row) => row.contestant === contestant);
@@ -88,7 +99,8 @@ function cellOf(rows: readonly PatchRow[]): Cell {
       ? good.reduce((a, b) => (b.macs < a.macs ? b : a))
       : baselines.reduce<CellMean | undefined>((a, b) => (a && a.score >= b.score ? a : b), undefined);
   return {
-    ...{ dataset, task, backbone, contestants, sourceScore: meanOf(rows.map(({ sourceScore }) => sourceScore)) },
+    ...{ dataset, task, backbone, platform, contestants },
+    sourceScore: meanOf(rows.map(({ sourceScore }) => sourceScore)),
     bestBaseline: ours && best ? best.contestant : null,
     costReduction: reduction(ours, best),
     accuracyVsFullPoints: ours && full ? 100 * (ours.score - full.score) : null,

@@ -1,5 +1,6 @@
-import { html, Html, STYLE } from "../../demo/index.js";
-import type { Cell, CellMean } from "./headline.js";
+import { html, type Html } from "../../demo/index.js";
+import { drawBenchPage, orDash, signed } from "../page.js";
+import { type Cell, type CellMean, nameCell } from "./headline.js";
 import type { PatchReport } from "./patch.js";
 
 const LOOKS = `
@@ -8,61 +9,37 @@ const LOOKS = `
 #figures th:nth-child(2) { text-align: left }`;
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-const orDash = (value: number | null, write: (value: number) => string): string =>
-  value === null ? "–" : write(value);
-const signed = (value: number): string => `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;
-
-/** The report of a PatchLine benchmark as one page that needs nothing else: no script, no font, no request. */
+/** The report of a PatchLine benchmark as a page. */
 export function drawPatchReport({ headline, complete }: PatchReport, command: string): string {
   const { byTechnique, cells } = headline;
-  const cards: readonly (readonly [string, string])[] = [
-    [orDash(headline.costReduction, percent), "less work than the cheapest baseline that is as good (paper: 55 %)"],
-    [orDash(headline.accuracyVsFullPoints, signed), "points beside fine-tuning everything"],
-    [orDash(byTechnique.patches, percent), "less by patches as the drift needs, alone"],
-    [orDash(byTechnique.warm, percent), "less by warm starts, alone"],
-    [orDash(byTechnique.selection, percent), "less by chosen samples, alone"],
-  ];
-  const page = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>limber bench patch</title>
-        <link rel="icon" href="data:," />
-        <style>
-          ${new Html(STYLE + LOOKS)}
-        </style>
-      </head>
-      <body>
-        <main>
-          <h1>PatchLine beside other ways to fine-tune</h1>
-          <p class="soft">
-            ${cells.length} models follow drifts; everyone sees the same pictures, labels and epochs.
-            ${complete ? "" : "The run was stopped before its end."}
-          </p>
-          <ul class="cards">
-            ${cards.map(([value, text]) => html`<li><b>${value}</b><span>${text}</span></li>`)}
-          </ul>
-          ${cells.map(
-            (cell) =>
-              html`<h2>${cell.dataset}, ${cell.backbone}, ${cell.task}</h2>
-                <div class="panel">${drawScatter(cell)}</div>`,
-          )}
-          <p class="note">
-            Score after a drift against the work that a drift takes, in multiply-accumulates on a logarithmic scale.
-            Pale: PatchLine without a part, or one part alone.
-          </p>
-          <h2>The figures</h2>
-          <div class="panel">${formatFigures(cells)}</div>
-          <h2>This run</h2>
-          <dl>
-            <dt>repeat it</dt>
-            <dd><code>${command}</code></dd>
-          </dl>
-        </main>
-      </body>
-    </html>`;
-  return `${page.text.replace(/\n\s+/g, "\n")}\n`;
+  return drawBenchPage({
+    name: "patch",
+    title: "PatchLine beside other ways to fine-tune",
+    lead: `${cells.length} models follow drifts; everyone sees the same pictures, labels and epochs.`,
+    looks: LOOKS,
+    cards: [
+      [orDash(headline.costReduction, percent), "less work than the cheapest baseline that is as good (paper: 55 %)"],
+      [orDash(headline.accuracyVsFullPoints, signed), "points beside fine-tuning everything"],
+      [orDash(byTechnique.patches, percent), "less by patches as the drift needs, alone"],
+      [orDash(byTechnique.warm, percent), "less by warm starts, alone"],
+      [orDash(byTechnique.selection, percent), "less by chosen samples, alone"],
+    ],
+    body: [
+      ...cells.map(
+        (cell) =>
+          html`<h2>${nameCell(cell)}</h2>
+            <div class="panel">${drawScatter(cell)}</div>`,
+      ),
+      html`<p class="note">
+          Score after a drift against the work that a drift takes, in multiply-accumulates on a logarithmic scale. Pale:
+          PatchLine without a part, or one part alone.
+        </p>
+        <h2>The figures</h2>
+        <div class="panel">${formatFigures(cells)}</div>`,
+    ],
+    command,
+    complete,
+  });
 }
 
 const SIZE = { width: 900, height: 320, left: 56, right: 170, top: 16, bottom: 40 };
@@ -114,13 +91,13 @@ function drawScatter({ contestants }: Cell): Html {
 }
 
 function formatFigures(cells: readonly Cell[]): Html {
-  const rows = cells.flatMap(({ dataset, backbone, task, sourceScore, contestants, bestBaseline }) =>
-    contestants.map(
+  const rows = cells.flatMap((cell) =>
+    cell.contestants.map(
       ({ contestant, score, macs, seconds }) =>
         html`<tr>
-          <th scope="row">${dataset} ${backbone} ${task}</th>
-          <th scope="row">${contestant}${contestant === bestBaseline ? " ★" : ""}</th>
-          ${[percent(sourceScore), percent(score), `${(macs / 1e9).toFixed(2)} G`, `${seconds.toFixed(2)} s`].map(
+          <th scope="row">${nameCell(cell)}</th>
+          <th scope="row">${contestant}${contestant === cell.bestBaseline ? " ★" : ""}</th>
+          ${[percent(cell.sourceScore), percent(score), `${(macs / 1e9).toFixed(2)} G`, `${seconds.toFixed(2)} s`].map(
             (text) => html`<td>${text}</td>`,
           )}
         </tr>`,

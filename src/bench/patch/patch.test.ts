@@ -1,6 +1,7 @@
 import { chromium } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { squares, TINY_PREPROCESSING, tinyNetwork } from "../../../test/helpers/tiny.js";
+import { findChromium } from "../../run/node.js";
 import type { Dataset } from "../../vision/index.js";
 import { PATCH_CONTESTANT_NAMES, PATCH_CONTESTANTS } from "./contestants.js";
 import { headlineOf } from "./headline.js";
@@ -23,7 +24,7 @@ const scene = openDataScene(dataset, {
 });
 const OPTIONS = {
   ...{ scenes: [scene], contestants: PATCH_CONTESTANTS, seeds: 1, threads: 1 },
-  ...{ pool: 16, held: 8, testImages: 24, epochs: 1, batchSize: 8, count: () => Promise.resolve(1) },
+  ...{ pool: 16, held: 8, testImages: 24, epochs: 1, batchSize: 8, patches: 1 },
 } satisfies PatchBenchOptions;
 
 describe("benchPatch", () => {
@@ -78,10 +79,23 @@ describe("benchPatch", () => {
     expect(new Set(stopped.rows.map(({ contestant }) => contestant))).toEqual(new Set(["frozen", "patchline"]));
   });
 
+  const chromiumPath = findChromium();
+  const found = chromiumPath ?? "none found: not tested; install Debian's chromium";
+  test.runIf(chromiumPath)(`comes to the same in a browser (Chromium: ${found})`, async () => {
+    const contestants = PATCH_CONTESTANTS.filter(({ name }) => name === "patchline");
+    const [drift] = scene.drifts;
+    const again = await benchPatch({
+      ...OPTIONS,
+      ...{ platform: "wasm", contestants, scenes: [{ ...scene, drifts: [drift!] }] },
+    });
+    const [there, here] = [again.rows[0]!, of("patchline")[0]!];
+    expect([there.platform, there.macs, there.steps]).toEqual(["wasm", here.macs, here.steps]);
+    expect(Math.abs(there.score - here.score)).toBeLessThanOrEqual(2 / 24); // two pictures, since sums are in another order
+  });
+
   test("draws a page with everyone on it, without an error in a browser", async ({ skip }) => {
-    const path = process.env.LIMBER_CHROMIUM ?? "/usr/bin/chromium";
-    const browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox"] }).catch(() => undefined);
-    if (!browser) return skip(`no Chromium at ${path}`);
+    if (chromiumPath === undefined) return skip("no Chromium found; install Debian's chromium");
+    const browser = await chromium.launch({ executablePath: chromiumPath });
     const page = await browser.newPage();
     const problems: string[] = [];
     page.on("pageerror", ({ message }) => problems.push(message));
@@ -95,7 +109,16 @@ describe("benchPatch", () => {
 
 describe("the headline", () => {
   const row = (contestant: string, kind: PatchRow["kind"], score: number, forward: number): PatchRow => ({
-    ...{ run: "r", dataset: "d", backbone: "b", task: "classification", metric: "accuracy", contestant, kind },
+    ...{
+      run: "r",
+      dataset: "d",
+      backbone: "b",
+      platform: "node",
+      task: "classification",
+      metric: "accuracy",
+      contestant,
+      kind,
+    },
     ...{ seed: 0, position: 0, drift: "fog", testImages: 10, sourceScore: 0.5, score, seconds: 1 },
     ...{ epochs: 1, steps: 1, samples: 1, patches: null, start: null, accepted: true },
     macs: {

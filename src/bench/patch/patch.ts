@@ -3,10 +3,11 @@ import { evaluateTask } from "../../adapt/index.js";
 import { isLimberError, type LongCall, throwIfAborted } from "../../base/index.js";
 import { writeModel } from "../../graph/index.js";
 import { createMember, type Drift, Ledger, type Member, PatchLibrary } from "../../patch/index.js";
-import { createMachine, type Machine, type MachineOptions, Predictor } from "../../run/node.js";
+import { createMachine, type Machine, type MachineOptions, openPageMachine, Predictor } from "../../run/node.js";
 import { type Arena, type PatchContestant } from "./contestants.js";
+import { askCounter } from "./count.js";
 import { headlineOf, type PatchHeadline } from "./headline.js";
-import type { PatchRow } from "./rows.js";
+import type { PatchRow, Platform } from "./rows.js";
 import { drawDrift, type Scene } from "./scene.js";
 
 export interface PatchBenchOptions extends LongCall, MachineOptions {
@@ -19,8 +20,10 @@ export interface PatchBenchOptions extends LongCall, MachineOptions {
   readonly testImages: number;
   readonly epochs: number;
   readonly batchSize: number;
-  /** How many patches a drift takes. */
-  readonly count: Arena["count"];
+  /** How many patches a drift takes at first, where a scene has no network that counts. */
+  readonly patches: number;
+  /** Where steps run. Default: in Node.js. */
+  readonly platform?: Platform | undefined;
   readonly threads?: number | undefined;
   /** Rows of an earlier run; what they tell is not measured again. */
   readonly known?: readonly PatchRow[] | undefined;
@@ -38,15 +41,15 @@ const STOP = { leastGain: 0.005, patience: 6 };
 /**
  * Every contestant follows the same drifts with the same models, samples, epochs and stop rule, and goes on from what it left. Work is booked
  * by what it was spent on. When stopped, the report tells of what is done.
- * Throws: what `patchLine` throws, but `aborted`.
+ * Throws: what `patchLine` throws, but `aborted`; `provider.refused` without a browser where one is asked for.
  */
 export async function benchPatch(options: PatchBenchOptions): Promise<PatchReport> {
-  const { scenes, contestants, seeds, signal, known = [] } = options;
+  const { scenes, contestants, seeds, signal, known = [], platform = "node", threads } = options;
   const rows: PatchRow[] = [];
   let done = 0;
   const total = scenes.reduce((sum, { drifts }) => sum + drifts.length, 0) * contestants.length * seeds;
   const report = (complete: boolean): PatchReport => ({ headline: headlineOf(rows), rows, complete });
-  await using machine = createMachine(options);
+  await using machine = platform === "wasm" ? await openPageMachine({ threads }) : createMachine(options);
   try {
     for (const scene of scenes) {
       const run = fingerprint(scene, options);
@@ -119,13 +122,16 @@ class Measuring {
     members: readonly Member[],
     { scene, run, seed, position, library }: Place,
   ): Promise<readonly [readonly Member[], PatchRow[]]> {
-    const { pool, held, batchSize, epochs, threads, signal, count } = this.options;
+    const { pool, held, batchSize, epochs, threads, signal, patches, platform = "node" } = this.options;
+    const { machine } = this;
     const named = scene.drifts[position]!;
     const drift: Drift = drawDrift(named, { seed, position, pool, held });
     const ledger = new Ledger();
+    const { counter } = scene;
     const arena: Arena = {
-      ...{ machine: this.machine, threads, seed, batchSize, signal, ledger, library, stop: STOP },
-      ...{ budget: { base: epochs }, count },
+      ...{ machine, threads, seed, batchSize, signal, ledger, library, stop: STOP },
+      budget: { base: epochs },
+      count: async (drift) => (counter ? askCounter(counter, drift, { machine, threads, signal, ledger }) : patches),
     };
     const next = new Map<string, Member>();
     const rows: PatchRow[] = [];
@@ -133,7 +139,7 @@ class Measuring {
       next.set(member.name, member);
       const { task, metric } = scene.models.find(({ name }) => name === member.name)!;
       rows.push({
-        ...{ run, dataset: scene.dataset, backbone: scene.backbone, task, metric },
+        ...{ run, dataset: scene.dataset, backbone: scene.backbone, platform, task, metric },
         ...{ contestant: contestant.name, kind: contestant.kind, seed, position, drift: named.name },
         testImages: Math.min(named.test.samples, this.options.testImages),
         sourceScore: await this.sourceScore(member, scene, position),
@@ -181,11 +187,13 @@ class Measuring {
 type Domain = Scene["source"];
 
 /** Same models, data and options, same rows. */
-function fingerprint({ dataset, backbone, models, drifts }: Scene, options: PatchBenchOptions): string {
-  const { pool, held, testImages, epochs, batchSize } = options;
+function fingerprint({ dataset, backbone, models, drifts, counter }: Scene, options: PatchBenchOptions): string {
+  const { pool, held, testImages, epochs, batchSize, patches, platform } = options;
   const hash = createHash("sha256");
-  for (const { model } of models) hash.update(writeModel(model));
+  for (const model of [...models.map(({ model }) => model), ...(counter ? [counter] : [])])
+    hash.update(writeModel(model));
   const places = drifts.map(({ name, lessons, test }) => [name, lessons.samples, test.samples, test.pathOf(0)]);
-  hash.update(JSON.stringify([dataset, backbone, places, { pool, held, testImages, epochs, batchSize }, STOP]));
+  const told = { pool, held, testImages, epochs, batchSize, patches, platform };
+  hash.update(JSON.stringify([dataset, backbone, places, told, STOP]));
   return hash.digest("hex").slice(0, 16);
 }

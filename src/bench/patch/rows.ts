@@ -4,6 +4,10 @@ import { TECHNIQUES } from "../../patch/index.js";
 /** What a contestant is: `frozen` never changes; `baseline` adapts otherwise; `ours` is PatchLine; an `ablation` lacks a part of it, or has one alone. */
 export const PATCH_KINDS = ["frozen", "baseline", "ours", "ablation"] as const;
 
+/** Where steps run: in Node.js on the processor, or in a browser on WebAssembly. */
+export const PLATFORMS = ["node", "wasm"] as const;
+export type Platform = (typeof PLATFORMS)[number];
+
 const share = z.number().min(0).max(1);
 const count = z.int().min(0);
 
@@ -13,6 +17,7 @@ export const patchRow = z.strictObject({
   run: z.string(),
   dataset: z.string(),
   backbone: z.string(),
+  platform: z.literal(PLATFORMS),
   task: z.string(),
   metric: z.string(),
   contestant: z.string(),

@@ -1,6 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { LimberError, Random } from "../../base/index.js";
+import { isLimberError, LimberError, Random } from "../../base/index.js";
 import type { Model } from "../../graph/index.js";
 import type { Drift } from "../../patch/index.js";
 import { readModelFile } from "../../run/node.js";
@@ -19,6 +19,7 @@ import {
   type Severity,
   type TaskName,
   taskOf,
+  TASKS,
   type WorldSize,
 } from "../../vision/index.js";
 
@@ -40,6 +41,8 @@ export interface Scene {
   readonly source: Domain;
   /** A domain to train on, and one to measure on that shares no picture with it. */
   readonly drifts: readonly { readonly name: string; readonly lessons: Domain; readonly test: Domain }[];
+  /** Tells from pictures how many patches a drift takes; without it that number is given. */
+  readonly counter?: Model | undefined;
 }
 
 /** Samples of one drift for a seed. */
@@ -63,7 +66,8 @@ export async function openWorldScenes(
   folder: string,
   { backbones, drifts = WORLD_DRIFTS, testImages }: SceneOptions,
 ): Promise<Scene[]> {
-  const files = (await readdir(folder).catch(() => [])).filter((file) => /^[^-]+-[^-]+\.onnx$/.test(file)).sort();
+  const isModel = (file: string): boolean => TASKS.some((task) => file.endsWith(`-${task}.onnx`));
+  const files = (await readdir(folder).catch(() => [])).filter(isModel).sort();
   const found = [...new Set(files.map((file) => file.split("-")[0]!))];
   const missing = backbones?.find((name) => !found.includes(name));
   if (found.length === 0 || missing !== undefined) {
@@ -82,6 +86,7 @@ export async function openWorldScenes(
     const keptDrifts = [...new Set(drifts)].map((name) => [name, seen(lessons, name), seen(tests, name)] as const);
     scenes.push({
       ...{ dataset: "world", backbone, models, source: domainOf(lessons, "day") },
+      counter: await openCounter(counterPath(folder, backbone)),
       drifts: drifts.map((name) => {
         const [, lessons, test] = keptDrifts.find(([each]) => each === name)!;
         return { name, lessons, test };
@@ -91,8 +96,17 @@ export async function openWorldScenes(
   return scenes;
 }
 
+/** Where the network that counts patches for a backbone lies, beside its models. */
+export const counterPath = (folder: string, backbone: string): string => join(folder, `${backbone}-count.onnx`);
+
+const openCounter = (path: string): Promise<Model | undefined> =>
+  readModelFile(path).catch((error: unknown) => {
+    if (isLimberError(error, "io.not-found")) return undefined;
+    throw error;
+  });
+
 /** The domain with its pictures kept in memory, where all models are fed with pictures of one size: everyone sees them again and again. */
-function keepShown(domain: Domain, models: readonly SceneModel[]): Domain {
+export function keepShown(domain: Domain, models: readonly Pick<SceneModel, "preprocessing">[]): Domain {
   const [first, ...others] = models.map(({ preprocessing }) => preprocessing);
   const isSame = ({ width, height }: Preprocessing): boolean => width === first?.width && height === first.height;
   return first && others.every(isSame) ? keepFitted(domain, first) : domain;
@@ -135,8 +149,9 @@ export function openDataScene(dataset: Dataset, options: DataSceneOptions): Scen
   const drifts = domains.map((domain) => {
     const order = new Random(seed).fork(domain.name).shuffled(Array.from({ length: domain.samples }, (_, i) => i));
     const tested = Math.min(testImages, Math.floor(domain.samples / 2));
+    const kept = keepShown(domain, models);
     const [test, lessons] = [order.slice(0, tested), order.slice(tested)].map((indices) =>
-      selectSamples(domain, indices),
+      selectSamples(kept, indices),
     );
     return { name: domain.name, lessons: lessons!, test: test! };
   });

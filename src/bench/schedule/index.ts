@@ -18,5 +18,5 @@ export {
 export { drawScheduleReport, type SchedulePage } from "./page.js";
 export { type EstimatePoint } from "./page-charts.js";
 export { shareSeriesOf } from "./share-series.js";
-export { measureWorldServing, type RealOptions, type RealRuns, runReal } from "./run-real.js";
+export { measureKindsServing, type RealOptions, type RealRuns, runReal } from "./run-real.js";
 export { measureBruteForceShare } from "./brute-force.js";

@@ -1,4 +1,5 @@
 import { drawMark, html, type Html } from "../../demo/index.js";
+import { signed } from "../page.js";
 import type { ScheduleCell } from "./headline.js";
 import type { GrowthRow, ScheduleRow } from "./rows.js";
 
@@ -54,8 +55,6 @@ export function drawCell({ planners, seeds }: ScheduleCell, [low, high]: readonl
     ${grid}${lines}
   </svg>`;
 }
-
-const signed = (points: number): string => `${points >= 0 ? "+" : "−"}${Math.abs(points).toFixed(2)}`;
 
 /** The scores that all charts of cells share. */
 export function scaleOf(cells: readonly ScheduleCell[]): readonly [number, number] {

@@ -1,4 +1,5 @@
-import { drawShares, html, Html, SHARES_STYLE, type ShareSeries, STYLE } from "../../demo/index.js";
+import { drawShares, html, type Html, SHARES_STYLE, type ShareSeries } from "../../demo/index.js";
+import { drawBenchPage, orDash, signed } from "../page.js";
 import type { ScheduleCell, ScheduleHeadline } from "./headline.js";
 import { drawCell, drawGrowth, drawScatter, type EstimatePoint, percent, scaleOf } from "./page-charts.js";
 import { BASELINES } from "./planners.js";
@@ -23,88 +24,63 @@ const LOOKS = `
 .limit path { stroke: var(--bad); stroke-width: 2.5 } .chart .limit text { fill: var(--bad); font-size: 11.5px } .dot { fill-opacity: 0.55 } h3 { font-size: 16px; margin: 20px 0 2px }
 #figures th:nth-child(2) { text-align: left }`;
 
-const orDash = (value: number | null, write: (value: number) => string): string =>
-  value === null ? "–" : write(value);
-const signed = (value: number): string => `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;
 const MODE_TITLES = { simulated: "In the simulator", real: "In real time" } as const;
 
-/** The report of a benchmark of the scheduler as one page that needs nothing else: no script, no font, no request. */
+/** The report of a benchmark of the scheduler as a page. */
 export function drawScheduleReport(page: SchedulePage): string {
-  const { headline, complete, command, growth = [], shares = [], estimates = [] } = page;
+  const { headline, complete, command, cards = [] } = page;
   const { gainPoints, overBudget, decisionMs16, decisionMs10000, cells } = headline;
-  const cards: readonly (readonly [string, string])[] = [
-    ...BASELINES.map((name) => [orDash(gainPoints[name], signed), `points above ${name}`] as const),
-    [String(overBudget), "plans that broke a limit"],
-    [orDash(decisionMs16, (ms) => `${ms.toFixed(1)} ms`), "for a decision on 16 apps"],
-    [orDash(decisionMs10000, (ms) => `${ms.toFixed(0)} ms`), "for a decision on 10,000 apps"],
-    ...(page.cards ?? []),
-  ];
+  return drawBenchPage({
+    name: "schedule",
+    title: "Several apps on one device, by planner",
+    lead:
+      "Mean score of all apps over their time, weighted where apps are. All planners meet the same apps, drifts, budgets and estimates; " +
+      "the scenario where ours gains least stands first. The paper tells of 25.91 points above schedulers that run models of one size.",
+    looks: SHARES_STYLE + LOOKS,
+    cards: [
+      ...BASELINES.map((name) => [orDash(gainPoints[name], signed), `points above ${name}`] as const),
+      [String(overBudget), "plans that broke a limit"],
+      [orDash(decisionMs16, (ms) => `${ms.toFixed(1)} ms`), "for a decision on 16 apps"],
+      [orDash(decisionMs10000, (ms) => `${ms.toFixed(0)} ms`), "for a decision on 10,000 apps"],
+      ...cards,
+    ],
+    body: [
+      ...drawCells(cells),
+      ...drawCharts(page),
+      html`<h2>The figures</h2>
+        <div class="panel">${drawFigures(cells)}</div>`,
+    ],
+    command,
+    complete,
+  });
+}
+
+function drawCells(cells: readonly ScheduleCell[]): Html[] {
   const scale = scaleOf(cells);
   const modes = (["real", "simulated"] as const).filter((mode) => cells.some((cell) => cell.mode === mode));
-  const text = html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width, initial-scale=1" />
-        <title>limber bench schedule</title>
-        <link rel="icon" href="data:," />
-        <style>
-          ${new Html(STYLE + SHARES_STYLE + LOOKS)}
-        </style>
-      </head>
-      <body>
-        <main>
-          <h1>Several apps on one device, by planner</h1>
-          <p class="soft">
-            Mean score of all apps over their time, weighted where apps are. All planners meet the same apps, drifts,
-            budgets and estimates; the scenario where ours gains least stands first. The paper tells of 25.91 points
-            above schedulers that run models of one size. ${complete ? "" : "The run was stopped before its end."}
-          </p>
-          <ul class="cards">
-            ${cards.map(([value, name]) => html`<li><b>${value}</b><span>${name}</span></li>`)}
-          </ul>
-          ${modes.map(
-            (mode) =>
-              html`<h2>${MODE_TITLES[mode]}</h2>
-                ${drawLegend()}
-                <div class="panel">
-                  ${cells.filter((cell) => cell.mode === mode).map((cell) => drawTitledCell(cell, scale))}
-                </div>`,
-          )}
-          ${shares.map(
-            (series) =>
-              html`<h2>${series.title}</h2>
-                <div class="panel">${drawShares(series)}</div>
-                <p class="note">
-                  Share of the device by app, as planned. Marks at the top: something drifted, came or left.
-                </p>`,
-          )}
-          ${
-            growth.length === 0
-              ? []
-              : html`<h2>Time of a decision</h2>
-                  <div class="panel">${drawGrowth(growth)}</div>`
-          }
-          ${
-            estimates.length === 0
-              ? []
-              : html`<h2>Estimates without labels</h2>
-                  <div class="panel">${drawScatter(estimates)}</div>
-                  <p class="note">
-                    True score, upwards, against the estimate, on drifts that the estimator was not fitted on.
-                  </p>`
-          }
-          <h2>The figures</h2>
-          <div class="panel">${drawFigures(cells)}</div>
-          <h2>This run</h2>
-          <dl>
-            <dt>repeat it</dt>
-            <dd><code>${command}</code></dd>
-          </dl>
-        </main>
-      </body>
-    </html>`;
-  return `${text.text.replace(/\n\s+/g, "\n")}\n`;
+  return modes.map(
+    (mode) =>
+      html`<h2>${MODE_TITLES[mode]}</h2>
+        ${drawLegend()}
+        <div class="panel">
+          ${cells.filter((cell) => cell.mode === mode).map((cell) => drawTitledCell(cell, scale))}
+        </div>`,
+  );
+}
+
+function drawCharts({ growth = [], shares = [], estimates = [] }: SchedulePage): Html[] {
+  const shared = shares.map(
+    (series) =>
+      html`<h2>${series.title}</h2>
+        <div class="panel">${drawShares(series)}</div>
+        <p class="note">Share of the device by app, as planned. Marks at the top: something drifted, came or left.</p>`,
+  );
+  const grown = html`<h2>Time of a decision</h2>
+    <div class="panel">${drawGrowth(growth)}</div>`;
+  const estimated = html`<h2>Estimates without labels</h2>
+    <div class="panel">${drawScatter(estimates)}</div>
+    <p class="note">True score, upwards, against the estimate, on drifts that the estimator was not fitted on.</p>`;
+  return [...shared, ...(growth.length > 0 ? [grown] : []), ...(estimates.length > 0 ? [estimated] : [])];
 }
 
 const titleOf = ({ scenario, apps }: ScheduleCell): string => `${scenario.replaceAll("-", " ")}, ${apps} apps`;

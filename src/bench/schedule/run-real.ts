@@ -1,9 +1,12 @@
 import { createHash } from "node:crypto";
-import { isLimberError, type LongCall, Random, throwIfAborted } from "../../base/index.js";
-import { ShareRecorder, type ShareSeries, type WorldAppPlan, WorldApps } from "../../demo/index.js";
+import { isLimberError, LimberError, type LongCall, Random, throwIfAborted } from "../../base/index.js";
+import { ShareRecorder, type ShareSeries } from "../../demo/index.js";
 import {
   type Estimator,
   fitEstimator,
+  type KindAppPlan,
+  KindApps,
+  type KindSet,
   type LiveEntry,
   type LiveReport,
   measureServing,
@@ -12,17 +15,15 @@ import {
   runLive,
   type ServingReport,
   type Trace,
-  TRACE_KINDS,
-  type TraceKind,
 } from "../../schedule/index.js";
-import { WORLD_DOMAINS } from "../../vision/index.js";
 import { timesOf } from "./headline.js";
 import type { EstimatePoint } from "./page-charts.js";
 import { KIND_OF_PLANNER, OURS } from "./planners.js";
 import type { ScheduleRow } from "./rows.js";
 
 export interface RealOptions extends LongCall {
-  /** What estimates are fitted on. */
+  readonly kinds: KindSet;
+  /** What estimates are fitted on: one of each kind. */
   readonly traces: readonly Trace[];
   readonly planners: readonly PlannerName[];
   readonly seeds: number;
@@ -30,6 +31,8 @@ export interface RealOptions extends LongCall {
   readonly apps: readonly number[];
   readonly windows: number;
   readonly windowMs: number;
+  /** Where profiles are kept. Default: the user's cache folder. */
+  readonly cacheFolder?: string | undefined;
   readonly known?: readonly ScheduleRow[] | undefined;
   readonly onRow?: ((row: ScheduleRow) => void) | undefined;
   readonly onEntry?: ((place: RealPlace, entry: LiveEntry) => void) | undefined;
@@ -50,19 +53,18 @@ export interface RealRuns {
   readonly complete: boolean;
 }
 
-/** Frames of a second, and pictures of a frame: together enough that sizes matter to a small device. */
-const [FPS, PICTURES] = [8, 16];
-const SCENARIO = "embedded world";
 const MICRO_WINDOWS = 2;
 
 /**
- * Every planner runs the same real apps on this device through the same drifts of the embedded world, another one for each app and window.
+ * Every planner runs the same real apps on this device through the same drifts of its world, another one for each app and window.
  * When stopped, the rows of what is done come back. Throws: as `runLive`, but `aborted`.
  */
 export async function runReal(options: RealOptions): Promise<RealRuns> {
-  const { traces, planners, seeds, apps, windows, windowMs, known = [], signal } = options;
+  const { traces, planners, seeds, apps, windows, known = [], signal, onProgress } = options;
+  const { cacheFolder } = options;
+  const { world, kinds } = options.kinds;
   const estimator = fitEstimator(traces);
-  const run = fingerprint(traces, windows, windowMs);
+  const run = fingerprint(options);
   const places = apps.flatMap((count) =>
     Array.from({ length: seeds }, (_, seed) =>
       // who runs first pays for what a process does for the first time: another one with each seed
@@ -70,7 +72,7 @@ export async function runReal(options: RealOptions): Promise<RealRuns> {
     ).flat(),
   );
   const [rows, shares, estimates]: [ScheduleRow[], ShareSeries[], EstimatePoint[]] = [[], [], []];
-  await using world = new WorldApps({ pictures: PICTURES, signal, onProgress: options.onProgress });
+  await using opened = new KindApps({ kinds, traces, cacheFolder, signal, onProgress });
   const all = (complete: boolean): RealRuns => ({ rows, shares, estimates, complete });
   for (const [done, place] of places.entries()) {
     const finished = known.find(
@@ -80,12 +82,12 @@ export async function runReal(options: RealOptions): Promise<RealRuns> {
       rows.push(finished);
       continue;
     }
-    options.onProgress?.({ stage: "real", done, total: places.length, note: `${place.apps} apps, ${place.planner}` });
+    onProgress?.({ stage: "real", done, total: places.length, note: `${place.apps} apps, ${place.planner}` });
     try {
       throwIfAborted(signal);
-      const { report, series } = await runOnce(place, world, estimator, options);
+      const { report, series } = await runOnce(place, opened, estimator, options);
       if (!report.complete) return all(false);
-      const row = rowOf(report, { run, place, windows });
+      const row = rowOf(report, { run, place, world, windows });
       rows.push(row);
       options.onRow?.(row);
       estimates.push(...estimatesOf(report));
@@ -100,30 +102,29 @@ export async function runReal(options: RealOptions): Promise<RealRuns> {
 
 const KEYS = ["apps", "planner", "seed"] as const;
 
-/** The cameras of one run: a drift for each window, after a moment at the source. */
-export function planWorldApps(
-  count: number,
-  seed: number,
-  windows: number,
-  windowMs: number,
-  kinds: readonly TraceKind[] = TRACE_KINDS,
-): WorldAppPlan[] {
-  const names = WORLD_DOMAINS.map(({ name }) => name).filter((name) => name !== "day");
+/** The cameras of one run: a drift for each window, after a moment at the source; kinds with fewer drifts meet them again. */
+export function planApps(
+  { kinds }: Pick<KindSet, "kinds">,
+  { apps: count, seed, windows, windowMs }: Pick<RealOptions, "windows" | "windowMs"> & Omit<RealPlace, "planner">,
+): KindAppPlan[] {
   return Array.from({ length: count }, (_, i) => {
-    const kind = kinds[i % kinds.length]!;
-    const drifts = new Random(seed).fork(`app ${i}`).shuffled(names).slice(0, windows);
-    return { name: `${kind} ${Math.floor(i / kinds.length) + 1}`, kind, drifts, driftMs: windowMs, fps: FPS };
+    const { name, drifts, camera } = kinds[i % kinds.length]!;
+    const order = new Random(seed).fork(`app ${i}`).shuffled(drifts);
+    return {
+      ...{ name: `${name} ${Math.floor(i / kinds.length) + 1}`, kind: name, driftMs: windowMs, fps: camera.fps },
+      drifts: Array.from({ length: windows }, (_, window) => order[window % order.length]!),
+    };
   });
 }
 
 async function runOnce(
   place: RealPlace,
-  world: WorldApps,
+  opened: KindApps,
   estimator: Estimator,
-  { windows, windowMs, signal, onEntry }: RealOptions,
+  { kinds, windows, windowMs, signal, onEntry }: RealOptions,
 ): Promise<{ report: LiveReport; series: ShareSeries }> {
   const { apps: count, planner, seed } = place;
-  const apps = await world.open(planWorldApps(count, seed, windows, windowMs), seed);
+  const apps = await opened.open(planApps(kinds, { ...place, windows, windowMs }), seed);
   const recorder = new ShareRecorder(apps);
   try {
     const report = await runLive(apps, {
@@ -151,14 +152,14 @@ const estimatesOf = ({ apps, windows }: LiveReport): EstimatePoint[] => {
 
 function rowOf(
   report: LiveReport,
-  { run, place, windows }: { run: string; place: RealPlace; windows: number },
+  { run, place, world, windows }: { run: string; place: RealPlace; world: string; windows: number },
 ): ScheduleRow {
   const { apps, device, decisionMs, elapsedMs } = report;
   const sum = (key: "framesAsked" | "framesServed" | "framesLate" | "steps" | "remodels"): number =>
     apps.reduce((total, app) => total + app[key], 0);
   const learningMs = device.makeMs + device.trainMs + device.trialMs;
   return {
-    ...{ run, mode: "real", scenario: SCENARIO, windows, ...place, kind: KIND_OF_PLANNER[place.planner] },
+    ...{ run, mode: "real", scenario: world, windows, ...place, kind: KIND_OF_PLANNER[place.planner] },
     ...{ score: report.score!, weightedScore: report.weightedScore!, worstScore: report.worstScore! },
     ...{ framesAsked: sum("framesAsked"), framesServed: sum("framesServed"), framesLate: sum("framesLate") },
     busyShare: Math.min(1, (learningMs + device.predictMs) / elapsedMs),
@@ -169,11 +170,21 @@ function rowOf(
 }
 
 /** How much slower the predictions of four apps are while all of them train. Throws: as `measureServing`. */
-export async function measureWorldServing(options: LongCall = {}): Promise<ServingReport> {
-  await using world = new WorldApps({ pictures: 1, sparsityStep: 0.4, ...options });
-  // a step without any patch takes no time
-  const kinds = TRACE_KINDS.filter((kind) => !kind.startsWith("patch"));
-  const apps = await world.open(planWorldApps(4, 0, 1, 60_000, kinds), 0);
+export async function measureKindsServing(
+  { world, kinds }: KindSet,
+  { traces, ...options }: LongCall & Pick<RealOptions, "traces" | "cacheFolder">,
+): Promise<ServingReport> {
+  // without any patch a step takes no time
+  const steady = kinds.filter(({ name }) =>
+    traces.some(({ kind, levels }) => kind === name && levels[0]!.sparsity !== undefined),
+  );
+  if (steady.length === 0) {
+    const message = `serving: kinds with a master, got ${kinds.map(({ name }) => name).join(", ")} of ${world}; leave it out of --parts`;
+    throw new LimberError("config.invalid", message, { world });
+  }
+  await using opened = new KindApps({ kinds, traces, pictures: 1, sparsityStep: 0.4, ...options });
+  const plans = planApps({ kinds: steady }, { apps: 4, seed: 0, windows: 1, windowMs: 60_000 });
+  const apps = await opened.open(plans, 0);
   try {
     return await measureServing(apps, options);
   } finally {
@@ -181,7 +192,9 @@ export async function measureWorldServing(options: LongCall = {}): Promise<Servi
   }
 }
 
-function fingerprint(traces: readonly Trace[], windows: number, windowMs: number): string {
-  const hash = createHash("sha256").update(JSON.stringify([traces, windows, windowMs, FPS, PICTURES, MICRO_WINDOWS]));
+/** Same kinds, traces and windows, same rows. */
+function fingerprint({ kinds: { world, kinds }, traces, windows, windowMs }: RealOptions): string {
+  const cameras = kinds.map(({ name, drifts, camera, batchSize }) => ({ name, drifts, camera, batchSize }));
+  const hash = createHash("sha256").update(JSON.stringify([world, cameras, traces, windows, windowMs, MICRO_WINDOWS]));
   return hash.digest("hex").slice(0, 16);
 }

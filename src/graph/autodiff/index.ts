@@ -12,6 +12,7 @@ export * from "./normalization.js";
 export * from "./optimizers.js";
 export * from "./projection.js";
 export * from "./step.js";
+export * from "./step-cost.js";
 export { buildStep, buildStepInParts } from "./step-builder.js";
 export { findFrontier, modelFrom, modelUpTo } from "./prefix.js";
 export { formatRows, largestRows, leadingRows, outputAxisOf, putRows, type Rows, takeRows } from "./rows.js";

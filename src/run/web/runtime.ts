@@ -1,6 +1,6 @@
 import type { Tensor } from "onnxruntime-common";
 import { LimberError } from "../../base/index.js";
-import { type Create, onDevice } from "../device.js";
+import type { Create } from "../device.js";
 import type { Runtime } from "../runtime.js";
 import { type Conversion, StateArrays, unwrapHost } from "../state.js";
 
@@ -30,8 +30,10 @@ export async function createWebRuntime({ provider, wasmPaths, threads }: WebRunt
       logSeverityLevel: 3,
       ...extra,
     });
+  const parts =
+    provider === "webgpu" ? (await import("../device.js")).onDevice(create, wrap) : inHostMemory(create, wrap);
   return {
-    ...(provider === "webgpu" ? onDevice(create, wrap) : inHostMemory(create, wrap)),
+    ...parts,
     memory() {
       throw new LimberError(
         "config.invalid",

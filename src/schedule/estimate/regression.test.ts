@@ -47,6 +47,10 @@ describe("a linear model of several kinds", () => {
     );
   };
 
+  test("says 0 of a kind without examples", () => {
+    expect(predictLinear(fitLinear(many), "none", many[0]!.features)).toBe(0);
+  });
+
   test("leans on the other kinds where one has few examples", () => {
     const few = draw("few", 2, 2, 2);
     const held = draw("few", 1, 50, 2);

@@ -110,10 +110,12 @@ export function fitLinear(examples: readonly Example[], options: FitOptions = {}
   };
 }
 
-/** The value for a kind that the model was fitted on. */
+/** The value for a kind; 0 for one without examples, such as what other levels score of an app that has one. */
 export function predictLinear(model: LinearModel, kind: string, features: readonly number[]): number {
   const { scales, lowest, highest, kinds } = model;
-  const { intercept, centres, weights } = kinds[kind]!;
+  const map = kinds[kind];
+  if (!map) return 0;
+  const { intercept, centres, weights } = map;
   return features.reduce((sum, x, j) => {
     const z = (x - centres[j]!) / scales[j]!;
     return sum + weights[j]! * Math.min(highest[j]!, Math.max(lowest[j]!, z));

@@ -186,7 +186,8 @@ class Recorder {
   private parts({ samples }: Domain): { readonly pool: number[]; readonly held: number[] } {
     const { pool, held } = this.options;
     const all = Array.from({ length: Math.min(samples, pool + held) }, (_, i) => i);
-    return { pool: all.slice(0, pool), held: all.slice(pool) };
+    const learnt = Math.min(pool, Math.floor(all.length / 2));
+    return { pool: all.slice(0, learnt), held: all.slice(learnt) };
   }
 
   private async see(domain: Domain, indices: readonly number[]): Promise<Sight> {

@@ -1,4 +1,4 @@
-import sharp from "sharp";
+import { loadSharp } from "../image/sharp.js";
 import { clip, mapPixels, mapValues, toField, toImage, type Field } from "./field.js";
 import { gaussianBlur } from "./filter.js";
 import { corruption, each } from "./types.js";
@@ -91,6 +91,7 @@ export const jpegCompression = corruption<[quality: number]>({
   parameters: { cifar: each(80, 65, 58, 50, 40), imagenet: each(25, 18, 15, 10, 7) },
   async apply(image, [quality]) {
     const { width, height, channels, data } = toImage(image);
+    const sharp = await loadSharp();
     const file = await sharp(data, { raw: { width, height, channels } })
       .jpeg({ quality, chromaSubsampling: "4:2:0" })
       .toBuffer();

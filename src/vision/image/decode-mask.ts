@@ -1,8 +1,8 @@
-import sharp from "sharp";
 import { isLimberError, LimberError } from "../../base/index.js";
 import type { Mask } from "../data/truth.js";
 import { plainBytes, readBytes } from "../files.js";
 import type { ImageLimits } from "./decode.js";
+import { loadSharp } from "./sharp.js";
 
 const SIGNATURE = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
 const [GREY, PALETTE] = [0, 3];
@@ -22,6 +22,7 @@ export async function readMask(path: string, limits: ImageLimits): Promise<Mask>
 export async function decodeMask(bytes: Uint8Array, maximumPixels: number, path = "mask"): Promise<Mask> {
   const { depth, png } = asGrey(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), path);
   try {
+    const sharp = await loadSharp();
     const { data, info } = await sharp(png, { failOn: "error", limitInputPixels: maximumPixels })
       .toColourspace("b-w")
       .raw({ depth: "uchar" })

@@ -1,7 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
-import sharp, { type Sharp } from "sharp";
+import type { Sharp } from "sharp";
 import { plainBytes } from "../files.js";
 import { readBmp } from "./bmp.js";
+import { loadSharp } from "./sharp.js";
 import type { Image, Reading } from "./types.js";
 
 /** What a picture file may ask for before it is refused. */
@@ -52,6 +53,7 @@ export async function decodeImage(bytes: Uint8Array, limits: ImageLimits = IMAGE
     return { unreadable: "not a JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF file" };
   }
   try {
+    const sharp = await loadSharp();
     const { data, info } = await sharp(bytes, {
       failOn: "error",
       limitInputPixels: limits.pixels,
@@ -69,13 +71,15 @@ export async function decodeImage(bytes: Uint8Array, limits: ImageLimits = IMAGE
 }
 
 /** A sharp pipeline over an image in memory. */
-const sharpOf = (image: Image): Sharp => {
+const sharpOf = async (image: Image): Promise<Sharp> => {
   const { width, height, channels, data } = image;
+  const sharp = await loadSharp();
   return sharp(data, { raw: { width, height, channels }, limitInputPixels: false });
 };
 
 /** Encodes an image as PNG (lossless), or as JPEG with libjpeg's quality scale and 4:2:0 chroma. */
 export async function encodeImage(image: Image, format: "png" | "jpeg" = "png", quality = 90): Promise<Uint8Array> {
-  const pipeline = image.channels === 1 ? sharpOf(image).toColourspace("b-w") : sharpOf(image);
+  const picture = await sharpOf(image);
+  const pipeline = image.channels === 1 ? picture.toColourspace("b-w") : picture;
   return plainBytes(await (format === "png" ? pipeline.png() : pipeline.jpeg({ quality })).toBuffer());
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { modelOf, node } from "../../test/helpers/graph.js";
-import { type Tensor, zeros } from "../base/index.js";
-import { attr, costOf, inferShapes, type Model, type Node } from "../graph/index.js";
+import { modelOf, node } from "../../../test/helpers/graph.js";
+import { type Tensor, zeros } from "../../base/index.js";
+import { attr, type Model, type Node } from "../ir/index.js";
+import { costOf, inferShapes } from "../passes/index.js";
 import { stepCost, stepMacs } from "./step-cost.js";
 
 const GROUPS = [

@@ -1,5 +1,7 @@
-import { LimberError } from "../base/index.js";
-import { costOf, inferShapes, type Model, type Node, outputAxisOf } from "../graph/index.js";
+import { LimberError } from "../../base/index.js";
+import type { Model, Node } from "../ir/index.js";
+import { costOf, inferShapes } from "../passes/index.js";
+import { outputAxisOf } from "./rows.js";
 
 export interface StepCostOptions {
   /** Initializers that train. */
