@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import {
   benchPatch,
   counterPath,
@@ -68,6 +69,11 @@ export const PATCH_BENCH_FLAGS = {
     default: "node",
     help: "patch: where steps run; wasm is a Chromium without a window, on onnxruntime-web",
   },
+  jobs: {
+    kind: "number",
+    minimum: 1,
+    help: "patch: contestants that run at a time, each with its threads; default: as many as there are processors for",
+  },
   pool: { kind: "number", minimum: BATCH_SIZE, default: 192, help: "patch: labelled images of a drift that may train" },
   held: { kind: "number", minimum: 1, default: 96, help: "patch: labelled images that tell when to stop" },
   epochs: { kind: "number", minimum: 1, default: 10, help: "patch: most passes over them" },
@@ -92,12 +98,13 @@ type PatchBenchFlags = FlagValues<typeof PATCH_BENCH_FLAGS> &
 export async function runPatchBench(flags: PatchBenchFlags, context: Surroundings): Promise<Outcome> {
   const { threads, provider, signal, onProgress } = context;
   const { seeds = 1, images, pool, held, epochs, patches, platform } = flags;
+  const { jobs = jobsFor(threads) } = flags;
   const kept = flags.rows === undefined ? undefined : openRowFile(flags.rows, patchRow);
-  const { scenes, counting } = await withCounters(await openScenes(flags, context), flags, context);
+  const { scenes, counting } = await withCounters(await openScenes(flags, context), { ...flags, jobs }, context);
   const report = await benchPatch({
     scenes,
     ...{ contestants: contestantsOf(flags.contestants), patches, platform },
-    ...{ seeds, testImages: images, pool, held, epochs, batchSize: BATCH_SIZE, threads, provider, signal, onProgress },
+    ...{ seeds, testImages: images, pool, held, epochs, batchSize: BATCH_SIZE, jobs, threads, provider, signal, onProgress },
     known: kept?.rows,
     onRow: (row) => kept?.append(row),
   });
@@ -112,6 +119,12 @@ export async function runPatchBench(flags: PatchBenchFlags, context: Surrounding
     text: [describePatch(report), ...counting.map(describeCounting)].join("\n\n"),
     exitCode: report.complete ? EXIT.ok : EXIT.interrupted,
   };
+}
+
+/** By default a session takes half of the processors. */
+function jobsFor(threads: number | undefined): number {
+  const processors = availableParallelism();
+  return Math.max(1, Math.floor(processors / (threads ?? Math.max(1, Math.floor(processors / 2)))));
 }
 
 async function openScenes(flags: PatchBenchFlags, context: Surroundings): Promise<readonly Scene[]> {
@@ -141,7 +154,7 @@ interface Counting extends Omit<CountLessons, "model"> {
 /** The scenes with the networks that count for them, or without. Throws: `config.invalid` where one is asked for and is not there. */
 async function withCounters(
   scenes: readonly Scene[],
-  { count, world, lines = WORLD_LINE_PATH }: PatchBenchFlags,
+  { count, world, lines = WORLD_LINE_PATH, jobs }: PatchBenchFlags & { readonly jobs: number },
   { threads, signal, onProgress, note }: Surroundings,
 ): Promise<{ readonly scenes: readonly Scene[]; readonly counting: readonly Counting[] }> {
   if (count === "fixed") return { scenes: scenes.map((scene) => ({ ...scene, counter: undefined })), counting: [] };
@@ -153,7 +166,7 @@ async function withCounters(
   if (count !== "learn") return { scenes, counting: [] };
   const [taught, counting]: [Scene[], Counting[]] = [[], []];
   for (const scene of scenes) {
-    const { model, ...lessons } = await learnCounter(scene, { threads, signal, onProgress });
+    const { model, ...lessons } = await learnCounter(scene, { threads, jobs, signal, onProgress });
     taught.push({ ...scene, counter: model });
     counting.push({ backbone: scene.backbone, ...lessons });
     if (world !== "digits") continue;

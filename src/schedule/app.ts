@@ -19,6 +19,9 @@ export interface Level {
   readonly memoryBytes: number;
 }
 
+/** Without a filter or patch a level is what making it gave: steps change nothing. */
+export const isTrainable = (size: number): boolean => size > 0;
+
 /** Expected score in [0, 1] of an app once it runs at a level and has trained there for so many further steps; steps 0: as made. */
 export type ScoreEstimate = (level: number, steps: number) => number;
 

@@ -1,4 +1,4 @@
-import type { LongCall } from "../../base/index.js";
+import { type LongCall, throwIfAborted } from "../../base/index.js";
 import { LINE_DEFAULTS } from "../../demo/index.js";
 import type { Model } from "../../graph/index.js";
 import {
@@ -25,6 +25,7 @@ import {
   type Severity,
 } from "../../vision/index.js";
 import { corruptionNames } from "../../vision/corrupt/index.js";
+import { onMachines } from "../on-machines.js";
 import { drawDrift, keepShown, type Scene } from "./scene.js";
 
 /** Pictures of a drift that the network looks at. */
@@ -70,6 +71,8 @@ export interface CountLessons {
 
 export interface CountLessonOptions extends LongCall {
   readonly threads?: number | undefined;
+  /** Drifts that are tried at a time. Default 1. */
+  readonly jobs?: number | undefined;
   readonly corruptions?: typeof LESSONS | undefined;
   readonly strengths?: readonly Severity[] | undefined;
   readonly pool?: number | undefined;
@@ -84,26 +87,28 @@ export interface CountLessonOptions extends LongCall {
  */
 export async function learnCounter(scene: Scene, options: CountLessonOptions): Promise<CountLessons> {
   const { threads, signal, onProgress, corruptions = LESSONS, strengths = STRENGTHS, epochs = EPOCHS } = options;
+  const { jobs = 1 } = options;
   const side = Math.min(WIDEST, ...scene.models.map(({ preprocessing }) => preprocessing.width));
   const preprocessing = parsePreprocessing({ width: side, height: side, mean: 0.5, std: 0.25 });
-  const lessons: Lesson[] = [];
-  await using machine = createMachine();
   const members = scene.models.map(({ name, model, preprocessing }) =>
     createMember(model, { name, preprocessing, before: 1 }),
   );
-  const total = corruptions.length * strengths.length;
-  for (const corruption of corruptions)
-    for (const severity of strengths) {
-      const name = `${corruption} ${severity}`;
-      onProgress?.({ stage: "count", done: lessons.length, total, note: name });
-      const domain = keepShown(corruptDomain(scene.source, corruption, { severity, name }), scene.models);
-      const shown = { name, lessons: domain, test: domain };
-      const drift = drawDrift(shown, { seed: 0, position: 0, pool: options.pool ?? POOL, held: options.held ?? HELD });
-      const need = await measureNeed(members, drift, { ...LINE_DEFAULTS, machine, threads, seed: 0, signal });
-      const pictures = selectSamples(domain, drift.pool.slice(0, TAUGHT));
-      const labelled = { ...pictures, label: () => need.count - 1, tags: () => [name] };
-      lessons.push({ corruption, need, domain: labelled });
-    }
+  const asked = corruptions.flatMap((corruption) => strengths.map((severity) => ({ corruption, severity })));
+  const known = new Map<(typeof asked)[number], Lesson>();
+  await onMachines(asked, { jobs, open: createMachine }, async (each, machine) => {
+    throwIfAborted(signal);
+    const { corruption, severity } = each;
+    const name = `${corruption} ${severity}`;
+    onProgress?.({ stage: "count", done: known.size, total: asked.length, note: name });
+    const domain = keepShown(corruptDomain(scene.source, corruption, { severity, name }), scene.models);
+    const shown = { name, lessons: domain, test: domain };
+    const drift = drawDrift(shown, { seed: 0, position: 0, pool: options.pool ?? POOL, held: options.held ?? HELD });
+    const need = await measureNeed(members, drift, { ...LINE_DEFAULTS, machine, threads, seed: 0, signal });
+    const pictures = selectSamples(domain, drift.pool.slice(0, TAUGHT));
+    const labelled = { ...pictures, label: () => need.count - 1, tags: () => [name] };
+    known.set(each, { corruption, need, domain: labelled });
+  });
+  const lessons = asked.map((each) => known.get(each)!);
   const groups = lessons[0]!.need.macs.length;
   const learn = async (from: readonly Lesson[]): Promise<Model> => {
     const [network, domains] = [buildCountNetwork({ imageSize: side, groups }), from.map(({ domain }) => domain)];
@@ -113,6 +118,7 @@ export async function learnCounter(scene: Scene, options: CountLessonOptions): P
     });
     return { ...model, metadata: new Map([...model.metadata, preprocessingToMetadata(preprocessing)]) };
   };
+  await using machine = createMachine();
   const told: { readonly truth: number; readonly count: number }[] = [];
   for (const corruption of corruptions.length > 1 ? corruptions : []) {
     const model = await learn(lessons.filter((each) => each.corruption !== corruption));

@@ -4,6 +4,7 @@ import { isLimberError, type LongCall, throwIfAborted } from "../../base/index.j
 import { writeModel } from "../../graph/index.js";
 import { createMember, type Drift, Ledger, type Member, PatchLibrary } from "../../patch/index.js";
 import { createMachine, type Machine, type MachineOptions, openPageMachine, Predictor } from "../../run/node.js";
+import { onMachines } from "../on-machines.js";
 import { type Arena, type PatchContestant } from "./contestants.js";
 import { askCounter } from "./count.js";
 import { headlineOf, type PatchHeadline } from "./headline.js";
@@ -25,6 +26,8 @@ export interface PatchBenchOptions extends LongCall, MachineOptions {
   /** Where steps run. Default: in Node.js. */
   readonly platform?: Platform | undefined;
   readonly threads?: number | undefined;
+  /** Contestants that run at a time, each on a machine of its own. Default 1. */
+  readonly jobs?: number | undefined;
   /** Rows of an earlier run; what they tell is not measured again. */
   readonly known?: readonly PatchRow[] | undefined;
   readonly onRow?: ((row: PatchRow) => void) | undefined;
@@ -44,45 +47,51 @@ const STOP = { leastGain: 0.005, patience: 6 };
  * Throws: what `patchLine` throws, but `aborted`; `provider.refused` without a browser where one is asked for.
  */
 export async function benchPatch(options: PatchBenchOptions): Promise<PatchReport> {
-  const { scenes, contestants, seeds, signal, known = [], platform = "node", threads } = options;
-  const rows: PatchRow[] = [];
+  const { scenes, contestants, seeds, jobs = 1, signal, known = [], platform = "node", threads } = options;
+  const places = scenes.flatMap((scene) =>
+    Array.from({ length: seeds }, (_, seed) => contestants.map((contestant): Place => ({ scene, seed, contestant }))).flat(),
+  );
+  const found = new Map<Place, readonly PatchRow[]>();
+  const report = (complete: boolean): PatchReport => {
+    const rows = places.flatMap((place) => found.get(place) ?? []);
+    return { headline: headlineOf(rows), rows, complete };
+  };
   let done = 0;
   const total = scenes.reduce((sum, { drifts }) => sum + drifts.length, 0) * contestants.length * seeds;
-  const report = (complete: boolean): PatchReport => ({ headline: headlineOf(rows), rows, complete });
-  await using machine = platform === "wasm" ? await openPageMachine({ threads }) : createMachine(options);
+  const tell = ({ scene, contestant }: Place, drift: string): void => {
+    throwIfAborted(signal);
+    const note = `${scene.dataset}, ${scene.backbone}, ${contestant.name}, ${drift}`;
+    options.onProgress?.({ stage: "bench", done, total, note });
+  };
+  const open = (): Promise<Machine> | Machine =>
+    platform === "wasm" ? openPageMachine({ threads }) : createMachine(options);
+  const measured = new Map(scenes.map((scene) => [scene, new Measuring(scene, options)]));
   try {
-    for (const scene of scenes) {
+    await onMachines(places, { jobs, open }, async (place, machine) => {
+      const { scene, seed, contestant } = place;
       const run = fingerprint(scene, options);
-      const measuring = new Measuring(machine, options);
-      const members = await measuring.open(scene);
-      for (let seed = 0; seed < seeds; seed++) {
-        for (const contestant of contestants) {
-          const finished = known.filter(
-            (row) => row.run === run && row.seed === seed && row.contestant === contestant.name,
-          );
-          if (finished.length === scene.drifts.length * members.length) {
-            rows.push(...finished);
-            done += scene.drifts.length;
-            continue;
-          }
-          let current: readonly Member[] = members;
-          const own: PatchRow[] = [];
-          const library = new PatchLibrary();
-          for (const [position, drift] of scene.drifts.entries()) {
-            throwIfAborted(signal);
-            const note = `${scene.dataset}, ${scene.backbone}, ${contestant.name}, ${drift.name}`;
-            options.onProgress?.({ stage: "bench", done, total, note });
-            const place = { scene, run, seed, position, library };
-            const [next, found] = await measuring.follow(contestant, current, place);
-            current = next;
-            own.push(...found);
-            done++;
-          }
-          rows.push(...own);
-          for (const row of own) options.onRow?.(row);
-        }
+      const finished = known.filter(
+        (row) => row.run === run && row.seed === seed && row.contestant === contestant.name,
+      );
+      if (finished.length === scene.drifts.length * scene.models.length) {
+        found.set(place, finished);
+        done += scene.drifts.length;
+        return;
       }
-    }
+      const measuring = measured.get(scene)!;
+      let members = await measuring.open(machine);
+      const own: PatchRow[] = [];
+      const library = new PatchLibrary();
+      for (const [position, drift] of scene.drifts.entries()) {
+        tell(place, drift.name);
+        const [next, rows] = await measuring.follow(place, members, { machine, run, position, library });
+        members = next;
+        own.push(...rows);
+        done++;
+      }
+      found.set(place, own);
+      for (const row of own) options.onRow?.(row);
+    });
   } catch (error) {
     if (!isLimberError(error, "aborted")) throw error;
     return report(false);
@@ -90,10 +99,17 @@ export async function benchPatch(options: PatchBenchOptions): Promise<PatchRepor
   return report(true);
 }
 
+/** A contestant on all drifts of a scene. */
 interface Place {
   readonly scene: Scene;
-  readonly run: string;
   readonly seed: number;
+  readonly contestant: PatchContestant;
+}
+
+/** One of its drifts. */
+interface Moment {
+  readonly machine: Machine;
+  readonly run: string;
   readonly position: number;
   readonly library: PatchLibrary;
 }
@@ -101,29 +117,35 @@ interface Place {
 /** What is measured of a scene; the source models only once. */
 class Measuring {
   private readonly sourceScores = new Map<string, Promise<number>>();
+  private opened: Promise<readonly Member[]> | undefined;
 
   constructor(
-    private readonly machine: Machine,
+    private readonly scene: Scene,
     private readonly options: PatchBenchOptions,
   ) {}
 
-  async open({ models, source }: Scene): Promise<Member[]> {
+  /** The models as they came. */
+  open(machine: Machine): Promise<readonly Member[]> {
+    return (this.opened ??= this.openMembers(machine));
+  }
+
+  private async openMembers(machine: Machine): Promise<readonly Member[]> {
     const members: Member[] = [];
-    for (const { name, model, preprocessing } of models) {
+    for (const { name, model, preprocessing } of this.scene.models) {
       const member = createMember(model, { name, preprocessing, before: 0 });
-      members.push({ ...member, before: await this.score(member, source, this.options.testImages) });
+      members.push({ ...member, before: await this.score(machine, member, this.scene.source) });
     }
     return members;
   }
 
   /** One contestant through one drift. */
   async follow(
-    contestant: PatchContestant,
+    { contestant, seed }: Place,
     members: readonly Member[],
-    { scene, run, seed, position, library }: Place,
+    { machine, run, position, library }: Moment,
   ): Promise<readonly [readonly Member[], PatchRow[]]> {
+    const { scene } = this;
     const { pool, held, batchSize, epochs, threads, signal, patches, platform = "node" } = this.options;
-    const { machine } = this;
     const named = scene.drifts[position]!;
     const drift: Drift = drawDrift(named, { seed, position, pool, held });
     const ledger = new Ledger();
@@ -142,8 +164,8 @@ class Measuring {
         ...{ run, dataset: scene.dataset, backbone: scene.backbone, platform, task, metric },
         ...{ contestant: contestant.name, kind: contestant.kind, seed, position, drift: named.name },
         testImages: Math.min(named.test.samples, this.options.testImages),
-        sourceScore: await this.sourceScore(member, scene, position),
-        score: await this.score(member, named.test, this.options.testImages),
+        sourceScore: await this.sourceScore(machine, member, position),
+        score: await this.score(machine, member, named.test),
         macs: {} as PatchRow["macs"],
         seconds: 0,
         ...outcome,
@@ -165,19 +187,18 @@ class Measuring {
     return [members.map((member) => next.get(member.name) ?? member), booked];
   }
 
-  private sourceScore(member: Member, scene: Scene, position: number): Promise<number> {
-    const { name, test } = scene.drifts[position]!;
+  private sourceScore(machine: Machine, member: Member, position: number): Promise<number> {
+    const { name, test } = this.scene.drifts[position]!;
     const key = `${member.name} ${name}`;
-    const known =
-      this.sourceScores.get(key) ?? this.score({ ...member, serving: member.source }, test, this.options.testImages);
+    const known = this.sourceScores.get(key) ?? this.score(machine, { ...member, serving: member.source }, test);
     this.sourceScores.set(key, known);
     return known;
   }
 
-  private async score({ serving, head, preprocessing }: Member, domain: Domain, images: number): Promise<number> {
-    const { threads, signal } = this.options;
-    const indices = Array.from({ length: Math.min(images, domain.samples) }, (_, i) => i);
-    const predictor = await Predictor.create(this.machine, serving, { threads });
+  private async score(machine: Machine, { serving, head, preprocessing }: Member, domain: Domain): Promise<number> {
+    const { threads, signal, testImages } = this.options;
+    const indices = Array.from({ length: Math.min(testImages, domain.samples) }, (_, i) => i);
+    const predictor = await Predictor.create(machine, serving, { threads });
     const { value } = await evaluateTask(predictor, head, domain, { indices, preprocessing, batchSize: 64, signal });
     await predictor.dispose();
     return value;

@@ -1,5 +1,5 @@
 import { LimberError } from "../../base/index.js";
-import type { Level, ScoreEstimate } from "../app.js";
+import { isTrainable, type Level, type ScoreEstimate } from "../app.js";
 import type { Signals } from "../trace.js";
 import { meanAboveZero } from "./normal.js";
 import { type LinearModel, predictLinear } from "./regression.js";
@@ -164,6 +164,7 @@ export function createEstimator(record: EstimatorRecord): Estimator {
       if (!serving)
         throw new LimberError("config.invalid", "estimator: an observation at least, got none; measure signals first");
       const gainAt = (level: number, start: number, signals: Signals): number => {
+        if (!isTrainable(sizes[level]!)) return 0;
         const source = sources[level]!;
         const features = gainFeatures(sizes[level]!, source.score - start, source.signals, signals);
         return predictLinear(record.gain, kind, features);
@@ -195,7 +196,8 @@ export function createEstimator(record: EstimatorRecord): Estimator {
         const trained = level === serving.level ? serving.steps : 0;
         const had = shareAt(trained);
         const hope = !isHopeful ? 0 : level === serving.level ? 1 : 1 - shareAt(serving.steps);
-        const toCome = gain + hope * (meanAboveZero(gain, record.gain.deviations[kind]!) - gain);
+        const hoped = isTrainable(size) ? meanAboveZero(gain, record.gain.deviations[kind]!) : 0;
+        const toCome = gain + hope * (hoped - gain);
         return (made[level] = { present: start + gain * had + error, trained, had, toCome });
       };
       return (level, steps) => {

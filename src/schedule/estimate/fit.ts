@@ -1,4 +1,5 @@
 import { LimberError } from "../../base/index.js";
+import { isTrainable } from "../app.js";
 import type { Trace, TraceCurve, TraceDrift } from "../trace.js";
 import {
   createEstimator,
@@ -67,6 +68,7 @@ export function fitEstimator(traces: readonly Trace[]): Estimator {
   );
   const gain = gather((trace, { curve: shape, sizes, sourceScores, sourceSignals }, { curves }) =>
     curves.flatMap((curve) => {
+      if (!isTrainable(sizes[curve.level]!)) return [];
       const lost = lostOf(trace, curve);
       const target = gainOf(shape, curve, sourceScores[curve.level]! - lost);
       const source = sourceSignals[curve.level]!;

@@ -88,15 +88,17 @@ export class KindApps implements AsyncDisposable {
           ...{ name, levels, reference: found.reference, pictures: found.source, seed },
           ...teach(app, () => labelled.get(surroundings)!),
         });
+      const own = await create();
+      await own.signals(); // what looking takes is compiled before anyone waits for it
       opened.push({
-        ...{ app: await create(), kind: named, surroundings: kind.source, fps, weight, deadlineMs },
+        ...{ app: own, kind: named, surroundings: kind.source, fps, weight, deadlineMs },
         ...{ probe: Math.ceil(PROBED * kind.batchSize), openTwin: create },
         createMeter: () => app.head.createMeter(),
         frames: (index): Frame => {
           const place = Math.min(drifts.length - 1, Math.floor((1000 * index) / fps / driftMs));
           surroundings = drifts[place]!;
-          const own = seen.get(surroundings)!;
-          const { images, labels, truths } = own[index % own.length]!;
+          const shown = seen.get(surroundings)!;
+          const { images, labels, truths } = shown[index % shown.length]!;
           return { images, truth: { labels, truths }, surroundings };
         },
       });

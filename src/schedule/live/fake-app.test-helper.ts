@@ -23,6 +23,8 @@ export class FakeApp implements RunningApp {
   /** All that was done to it, in order. */
   readonly done: string[] = [];
   pictures = 0;
+  /** What looking at it takes. */
+  lookMs = 2;
   failsAt: Partial<Record<"predict" | "remodel" | "step" | "signals", Error>> = {};
   private made = { level: 0, steps: 0 };
   private served = { level: 0, steps: 0 };
@@ -66,7 +68,7 @@ export class FakeApp implements RunningApp {
   }
 
   async signals(): Promise<Signals> {
-    await this.spend("signals", 2);
+    await this.spend("signals", this.lookMs);
     const { level, steps } = this.served;
     const atc = scoreOf(level, steps);
     return { confidence: atc, entropy: 1 - atc, marginalEntropy: 1, atc, distance: 0, agreement: 1 };

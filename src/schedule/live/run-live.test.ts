@@ -155,6 +155,35 @@ describe("runLive", () => {
     expect(present.get("early")).toBeLessThan(650);
   });
 
+  it("plans with what is known where looks take long, and anew once all is seen", async () => {
+    const asked: PlanRequest[] = [];
+    const planner = planning((request, app) => {
+      if (app === "a") asked.push(request);
+      return { steps: 1000 };
+    });
+    const names = ["a", "b", "c", "d"];
+    const { of } = await run({
+      ...{ planner, device: { ...DEVICE, microWindows: 1 }, apps: Object.fromEntries(names.map((name) => [name, {}])) },
+      prepare: (app) => (app.lookMs = app.name === "a" ? 2 : 200),
+    });
+    const [first, second] = of("plan");
+    expect(first!.atMs).toBe(DEVICE.windowMs / 8);
+    expect(second!.causes).toEqual(["look"]);
+    expect(second!.atMs).toBeGreaterThan(602);
+    const hoped = ({ apps }: PlanRequest): boolean[] => apps.map(({ estimate }) => estimate(0, 10) > estimate(0, 0));
+    expect(asked.slice(0, 2).map(hoped)).toEqual([
+      [true, false, false, false],
+      [true, true, true, true],
+    ]);
+    const early = of("trained").filter(({ atMs }) => atMs <= second!.atMs);
+    expect(early.find(({ app }) => app === "a")!.steps).toBeGreaterThan(0);
+    expect(
+      of("observed")
+        .slice(0, 4)
+        .map(({ app }) => app),
+    ).toEqual(names);
+  });
+
   it("makes models anew for other surroundings, once enough pictures of them are seen", async () => {
     const frames = (index: number) => ({ images: PICTURE, surroundings: index < 8 ? "day" : "fog" });
     const planner = planning(() => ({ steps: 1000 }));

@@ -71,6 +71,12 @@ function checkOptions(apps: readonly LiveApp[], { device, windows, planner }: Li
   }
 }
 
+/** Share of a window that its plan waits for looks, at most. */
+const LOOKING = 1 / 8;
+
+/** What gives no reason for trials. */
+const UNTRIED: ReadonlySet<PlanCause> = new Set(["micro-window", "departure", "look"]);
+
 type TimeUse = "makeMs" | "trainMs" | "trialMs" | "observeMs";
 
 class LiveDevice {
@@ -91,6 +97,8 @@ class LiveDevice {
   /** What happened since the last plan. */
   private causes = new Set<PlanCause>();
   private interrupt = new AbortController();
+  /** Under way. */
+  private readonly looks = new Map<LiveSlot, Promise<void>>();
 
   constructor(
     apps: readonly LiveApp[],
@@ -151,15 +159,14 @@ class LiveDevice {
   private async runPart(windowEndMs: number): Promise<void> {
     const { windowMs, microWindows } = this.options.device;
     await this.comeAndGo();
-    // one may drift while others are looked at
-    for (let unseen = this.unseen; unseen.length > 0; unseen = this.unseen)
-      await Promise.all(unseen.map((slot) => this.observe(slot)));
+    await this.lookAround();
     const part = Math.floor(((this.now - this.window * windowMs) / windowMs) * microWindows + 1e-9) + 1;
     const partEndMs = Math.min(windowEndMs, (this.window + part / microWindows) * windowMs);
-    this.interrupt = new AbortController();
-    const { signal } = this.interrupt;
+    const interrupt = (this.interrupt = new AbortController());
+    const { signal } = interrupt;
     if (this.stopping.signal.aborted || this.now >= windowEndMs) return;
     const plan = await this.plan(windowEndMs);
+    if (this.looks.size > 0) void this.afterLooks(interrupt);
     const over = new AbortController();
     const busy = this.present.filter((slot) => this.hasWork(slot));
     const jobs =
@@ -234,6 +241,35 @@ class LiveDevice {
     if (output) slot.answered(frame, output, this.clock.now() - dueMs);
   }
 
+  /**
+   * Looks at what changed, and waits until all is seen, but no longer than a plan may wait for: then it goes by what is known, and the looks
+   * that are left go on beside the work.
+   */
+  private async lookAround(): Promise<void> {
+    const done = new AbortController();
+    let isLate = false;
+    const { windowMs } = this.options.device;
+    const late = this.clock.sleep(windowMs * LOOKING, done.signal).then(() => void (isLate = true));
+    // one may drift while others are looked at
+    while (!isLate && (this.unseen.length > 0 || this.looks.size > 0)) {
+      for (const slot of this.unseen.filter((each) => !this.looks.has(each)))
+        this.looks.set(
+          slot,
+          this.observe(slot).finally(() => this.looks.delete(slot)),
+        );
+      await Promise.race([late, Promise.all(this.looks.values())]);
+    }
+    done.abort();
+  }
+
+  /** Once what a plan did not wait for is seen, the rest is planned anew. */
+  private async afterLooks(interrupt: AbortController): Promise<void> {
+    await Promise.all(this.looks.values());
+    if (interrupt.signal.aborted) return;
+    this.causes.add("look");
+    interrupt.abort();
+  }
+
   /** Looks at what serves, at the app's turn; what it tells goes into its estimates. */
   private async observe(slot: LiveSlot): Promise<void> {
     const { app } = slot.spec;
@@ -254,7 +290,7 @@ class LiveDevice {
     const causes: readonly PlanCause[] = this.causes.size > 0 ? [...this.causes] : ["micro-window"];
     this.causes.clear();
     // what trials tell changes at no other time
-    if (planner.trials && causes.every((cause) => cause === "micro-window" || cause === "departure")) return undefined;
+    if (planner.trials && causes.every((cause) => UNTRIED.has(cause))) return undefined;
     const requestNow = (): PlanRequest => ({
       device: { ...device, windowMs: Math.max(0, windowEndMs - this.now) },
       apps: this.present.map((slot) => slot.stateFor(Math.max(0, windowEndMs - this.now))),

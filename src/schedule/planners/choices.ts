@@ -1,3 +1,4 @@
+import { isTrainable } from "../app.js";
 import { costOf, makingShareOf, presentScoreOf, scoreOf } from "../objective.js";
 import { NumberPool } from "./number-pool.js";
 import { type Draft, type LevelChoice, reservedMs, type Service } from "./service.js";
@@ -77,7 +78,7 @@ export class Choices {
     const { draft, service, reserved, value, width, quantum } = this;
     const { app, shed } = draft;
     const level = this.levels[row]!;
-    const { stepMs } = app.levels[level]!;
+    const { stepMs, size: own } = app.levels[level]!;
     const leastMs = reservedMs(service, draft, level, 0);
     const untrainedMs = costOf(app, level, 0, shed);
     const making = makingShareOf(app, level, service.windowMs);
@@ -92,7 +93,7 @@ export class Choices {
     for (let k = 0; k < width; k++) {
       const next = Math.min(k * quantum, app.maxSteps);
       const reserve = Math.max(leastMs, untrainedMs + next * stepMs);
-      if (reserve > mostMs) {
+      if (reserve > mostMs || (k > 0 && !isTrainable(own))) {
         reserved.fill(Infinity, start + k, start + width);
         break;
       }

@@ -115,6 +115,17 @@ describe("the filter-grained planner", () => {
     expect(planOf(false, 1).level).toBe(0);
   });
 
+  it("trains nothing where there is nothing to train, whatever is expected of it", () => {
+    const app = appOf("app", { level: 0, estimate: (_, steps) => 0.4 + 0.01 * steps });
+    const [first, ...larger] = app.levels;
+    const planOf = (size: number) =>
+      planner.plan(requestOf([{ ...app, levels: [{ ...first!, size, stepMs: 1 }, ...larger] }])).allocations[0]!;
+    expect(planOf(1)).toMatchObject({ level: 0 });
+    expect(planOf(1).steps).toBeGreaterThan(0);
+    expect(planOf(0).level).toBeGreaterThan(0);
+    expect(planOf(0).steps).toBeGreaterThan(0);
+  });
+
   it("gives predictions up by weight, and in equal parts where weights are equal", () => {
     const apps = [1, 1, 2].map((weight, i) => appOf(`app ${i}`, { weight, frames: 1000 }));
     const { allocations, refused } = planner.plan(requestOf(apps, { windowMs: 2000 }));

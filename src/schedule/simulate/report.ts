@@ -1,7 +1,7 @@
 import type { Plan } from "../plan.js";
 
 /** Why a plan was made. */
-export const PLAN_CAUSES = ["window", "micro-window", "arrival", "departure", "drift", "burst"] as const;
+export const PLAN_CAUSES = ["window", "micro-window", "arrival", "departure", "drift", "burst", "look"] as const;
 export type PlanCause = (typeof PLAN_CAUSES)[number];
 
 /** A plan as it was made: one line of the log of all decisions. */
