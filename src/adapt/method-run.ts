@@ -1,12 +1,22 @@
 import { type FloatTensor, invariant } from "../base/index.js";
 import { type Model, outputAxisOf } from "../graph/index.js";
-import type { Batch, Forward, ForwardOptions, ResetOptions, RunTensor, StepReport, StepSettings } from "../run/node.js";
+import type {
+  Batch,
+  Forward,
+  ForwardOptions,
+  QuietReport,
+  ResetOptions,
+  RunTensor,
+  StepReport,
+  StepSettings,
+} from "../run/node.js";
 import { applyView, drawView, type Preprocessing } from "../vision/index.js";
 import { mapImages } from "./replay/images.js";
 import type { Control, Host, MethodPlan, StreamBatch, TrainedShape } from "./method.js";
 
 /** What runs the steps of a plan and owns the weights: `Trainer`, or the float64 reference in tests. */
 export interface StepEngine {
+  step(batch: Batch, settings: StepSettings & { readonly answers: false }): Promise<QuietReport>;
   step(batch: Batch, settings: StepSettings): Promise<StepReport>;
   predict(images: RunTensor, options?: ForwardOptions): Promise<Forward>;
   reset(options?: ResetOptions): Promise<void>;
@@ -56,10 +66,16 @@ export class MethodRun {
     this.control = plan.control?.(this.host) ?? {};
   }
 
-  private async stepEngine(batch: Batch, settings: StepSettings = {}): Promise<StepReport> {
+  private async stepEngine(batch: Batch, settings?: StepSettings): Promise<StepReport> {
+    return this.count(await this.engine.step(batch, { ...this.defaults, ...settings }));
+  }
+
+  private get defaults(): StepSettings {
     // The statistics of an adapted model are the mean over the steps of this domain.
-    const defaults = { statisticsMomentum: 1 / (this.steps + 1), learningRate: this.plan.train?.learningRate };
-    const report = await this.engine.step(batch, { ...defaults, ...settings });
+    return { statisticsMomentum: 1 / (this.steps + 1), learningRate: this.plan.train?.learningRate };
+  }
+
+  private count<R extends QuietReport>(report: R): R {
     this.steps++;
     this.spentMs += report.runMs;
     return report;
@@ -71,6 +87,12 @@ export class MethodRun {
     this.spentMs = 0;
     const report = await (this.control.step?.(batch) ?? this.host.step({ images, targets, samples }));
     return { ...report, runMs: this.spentMs };
+  }
+
+  /** Takes a batch that nobody asks an answer for. */
+  async train({ images, targets, ...batch }: StreamBatch): Promise<void> {
+    if (this.control.step) await this.step({ images, targets, ...batch });
+    else this.count(await this.engine.step({ images, targets }, { ...this.defaults, answers: false }));
   }
 
   beginPass(pass: number, stream: () => AsyncIterable<StreamBatch>): Promise<void> {

@@ -104,7 +104,19 @@ export async function runPatchBench(flags: PatchBenchFlags, context: Surrounding
   const report = await benchPatch({
     scenes,
     ...{ contestants: contestantsOf(flags.contestants), patches, platform },
-    ...{ seeds, testImages: images, pool, held, epochs, batchSize: BATCH_SIZE, jobs, threads, provider, signal, onProgress },
+    ...{
+      seeds,
+      testImages: images,
+      pool,
+      held,
+      epochs,
+      batchSize: BATCH_SIZE,
+      jobs,
+      threads,
+      provider,
+      signal,
+      onProgress,
+    },
     known: kept?.rows,
     onRow: (row) => kept?.append(row),
   });

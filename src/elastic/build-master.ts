@@ -18,7 +18,7 @@ import {
   type MachineOptions,
   readTensorFile,
   type SessionOptions,
-  type StepReport,
+  type QuietReport,
   Trainer,
   writeTensorFile,
 } from "../run/node.js";
@@ -246,7 +246,7 @@ class MasterRun {
     });
   }
 
-  private async trainOnce(trainer: Trainer, stream: BatchStream): Promise<StepReport> {
+  private async trainOnce(trainer: Trainer, stream: BatchStream): Promise<QuietReport> {
     const { stage, rate } = this.scheduled();
     const random = this.random.fork(`step ${this.step}`);
     const least = Math.min(this.options.minimumSparsity ?? 0, stage.maximumSparsity);
@@ -266,7 +266,7 @@ class MasterRun {
       inputs[names.sparsity] = { dtype: "float32", dims: [1], data: Float32Array.of(draws[branch]) };
     }
     const { images, targets } = this.prepare(own, random);
-    return trainer.step({ images, targets, inputs }, { learningRate: rate, statisticsMomentum: 0.1 });
+    return trainer.step({ images, targets, inputs }, { learningRate: rate, statisticsMomentum: 0.1, answers: false });
   }
 
   private prepare(batch: Batch, random: Random): { images: Batch["images"]; targets: Feeds[string] } {

@@ -42,7 +42,7 @@ export async function calibrateLevels(
     for await (const batch of batches(data, { ...options, indices })) {
       throwIfAborted(options.signal);
       if (batch.labels.length === options.batchSize)
-        await trainer.step({ images: batch.images }, { statisticsMomentum: 1 / ++seen });
+        await trainer.step({ images: batch.images }, { statisticsMomentum: 1 / ++seen, answers: false });
     }
     const { graph } = await trainer.exportModel();
     found.push({ sparsity, statistics: new Map(names.map((name) => [name, graph.initializers.get(name)!])) });

@@ -48,7 +48,7 @@ export async function measureSensitivity(
     statistics: { sourceWeight: 0, variance: "unbiased" },
     train: { loss, optimizer: sgd(), parameters: names },
   });
-  await trainer.step({ images }, { learningRate: RATE });
+  await trainer.step({ images }, { learningRate: RATE, answers: false });
   const after = (await trainer.exportModel()).graph.initializers;
   const changeOf = ({ initializer, axis, indices }: ChannelMember): number[] => {
     const before = model.graph.initializers.get(initializer)!;

@@ -134,6 +134,7 @@ export async function fineTune(source: Model, domain: Domain, options: FineTuneO
         {
           learningRate: options.learningRate * scheduleAt(counts.steps, stepsPerEpoch, options.epochs),
           statisticsMomentum: 0.1,
+          answers: false,
         },
       );
       imageDims = batch.images.dims;

@@ -31,7 +31,7 @@ export async function refreshStatistics(
   for await (const { images, labels } of batches(domain, { preprocessing, batchSize, indices })) {
     throwIfAborted(signal);
     if (labels.length === batchSize || (seen === 0 && labels.length > 1))
-      await trainer.step({ images }, { statisticsMomentum: 1 / ++seen });
+      await trainer.step({ images }, { statisticsMomentum: 1 / ++seen, answers: false });
   }
   const refreshed = seen === 0 ? model : await trainer.exportModel();
   return { model: refreshed, images: seen * batchSize, ms: performance.now() - began };

@@ -11,5 +11,5 @@ export * from "./safetensors.js";
 export * from "./session.js";
 export { Trainer, type TrainerOptions } from "./node-trainer.js";
 export type { Forward, ForwardOptions } from "./forward.js";
-export type { Batch, ResetOptions, StepReport, StepSettings } from "./trainer.js";
+export type { Batch, QuietReport, ResetOptions, StepReport, StepSettings } from "./trainer.js";
 export * from "./tune/index.js";

@@ -221,6 +221,22 @@ describe("steps", () => {
     expect(losses.at(-1)).toBeLessThan(losses[0]! / 2);
   });
 
+  test("whose answers are not wanted train to the same bytes and tell the same loss", async () => {
+    const [loud, quiet] = [createTrainer(), createTrainer()];
+    for (const batch of [first, second]) {
+      const { prediction, observed, runMs, ...told } = await loud.step(batch, SETTINGS);
+      expect(prediction.dims[0]).toBe(8);
+      expect(observed).toEqual({});
+      const { runMs: otherMs, ...silent } = await quiet.step(batch, { ...SETTINGS, answers: false });
+      expect(silent).toEqual(told);
+      expect(Math.min(runMs, otherMs)).toBeGreaterThan(0);
+    }
+    expect(await quiet.checkpoint()).toEqual(await loud.checkpoint());
+    const broken = await quiet.step(withPixel(NaN), { ...SETTINGS, answers: false });
+    expect(broken.accepted).toBe(false);
+    expect(await quiet.checkpoint()).toEqual(await loud.checkpoint());
+  });
+
   test.each([NaN, Infinity])(
     "with %d in an image are refused, and the next is as if they had not been",
     async (value) => {

@@ -52,6 +52,11 @@ export interface StepSettings {
   readonly learningRate?: number | undefined;
   /** How much of this batch's statistics enters the tracked ones. */
   readonly statisticsMomentum?: number | undefined;
+  /**
+   * Whether the prediction and what is observed are wanted. Default true. Where many steps train and nobody looks, tens of megabytes a second that
+   * never leave the machine are as many that the collector of this thread need not stop for.
+   */
+  readonly answers?: boolean | undefined;
 }
 
 export interface ResetOptions {
@@ -74,6 +79,9 @@ export interface StepReport {
   /** Time of the step inside of the runtime. Units: milliseconds. */
   readonly runMs: number;
 }
+
+/** What a step tells where its answers are not wanted. */
+export type QuietReport = Omit<StepReport, "prediction" | "observed">;
 
 let trainers = 0;
 
@@ -138,10 +146,12 @@ export class Trainer implements AsyncDisposable {
   }
 
   /** One step on one batch. */
+  step(batch: Batch, settings: StepSettings & { readonly answers: false }): Promise<QuietReport>;
+  step(batch: Batch, settings?: StepSettings): Promise<StepReport>;
   async step(
     { images, targets, samples, inputs: given = {} }: Batch,
-    settings: StepSettings = {},
-  ): Promise<StepReport> {
+    { answers = true, ...settings }: StepSettings = {},
+  ): Promise<QuietReport> {
     checkImages(this.image, images);
     if (samples && samples.length !== images.dims[0]) {
       const message = `step: an id for each of ${images.dims[0]} images, got ${samples.length}`;
@@ -161,21 +171,27 @@ export class Trainer implements AsyncDisposable {
     const start = frozen && samples && (await frozen.run(images, samples));
     for (const { name } of inputs.data) feeds[name] = start?.feeds[name] ?? images;
     const measures = [outputs.loss, outputs.gradientNorm].filter((name) => name !== undefined);
-    const fetches = [outputs.prediction, ...measures, ...outputs.measures.values(), ...outputs.observed];
+    const answered = answers ? [outputs.prediction, ...outputs.observed] : [];
+    const fetches = [...answered, ...measures, ...outputs.measures.values()];
     const statistics = step.state.filter(({ role }) => isMeasured(role)).map(({ output }) => output);
     const finite = [...(measures.length > 0 ? measures : [outputs.prediction]), ...statistics];
     const result = await session.run(feeds, { fetches, finite, updateIf: outputs.applies });
     const numberOf = (name: string | undefined): number | undefined =>
       name === undefined ? undefined : Number(result.outputs[name]!.data[0]);
+    const told: Partial<StepReport> = answers
+      ? {
+          prediction: result.outputs[outputs.prediction]!,
+          observed: pick(
+            result.outputs,
+            outputs.observed.map((name) => [name, name]),
+          ),
+        }
+      : {};
     return {
-      prediction: result.outputs[outputs.prediction]!,
+      ...told,
       loss: numberOf(outputs.loss),
       gradientNorm: numberOf(outputs.gradientNorm),
       measures: pick(result.outputs, outputs.measures),
-      observed: pick(
-        result.outputs,
-        outputs.observed.map((name) => [name, name]),
-      ),
       accepted: result.accepted,
       updated: result.updated,
       runMs: (start?.runMs ?? 0) + result.runMs,

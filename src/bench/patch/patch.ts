@@ -49,7 +49,9 @@ const STOP = { leastGain: 0.005, patience: 6 };
 export async function benchPatch(options: PatchBenchOptions): Promise<PatchReport> {
   const { scenes, contestants, seeds, jobs = 1, signal, known = [], platform = "node", threads } = options;
   const places = scenes.flatMap((scene) =>
-    Array.from({ length: seeds }, (_, seed) => contestants.map((contestant): Place => ({ scene, seed, contestant }))).flat(),
+    Array.from({ length: seeds }, (_, seed) =>
+      contestants.map((contestant): Place => ({ scene, seed, contestant })),
+    ).flat(),
   );
   const found = new Map<Place, readonly PatchRow[]>();
   const report = (complete: boolean): PatchReport => {

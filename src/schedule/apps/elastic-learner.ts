@@ -97,7 +97,7 @@ export class ElasticLearner implements Learner {
 
   async step({ images, targets }: Lesson): Promise<void> {
     const made = this.current();
-    await made.run.step({ images, targets, indices: [] });
+    await made.run.train({ images, targets, indices: [] });
     made.steps++;
   }
 

@@ -89,7 +89,8 @@ export class PatchLearner implements Learner {
         "config.invalid",
         "lesson: pictures with labels for patches, got none; give the app lessons",
       );
-    await made.trainer.step({ images, targets }, { learningRate: this.options.learningRate ?? 1e-3 });
+    const learningRate = this.options.learningRate ?? 1e-3;
+    await made.trainer.step({ images, targets }, { learningRate, answers: false });
     made.steps++;
   }
 
@@ -146,7 +147,7 @@ export class PatchLearner implements Learner {
     const { threads, optimization } = this.options;
     const statistics = { sourceWeight: 0, variance: "unbiased" } as const;
     const trainer = await this.trainers.take("statistics", source, { statistics, threads, optimization });
-    await trainer.step({ images }, { statisticsMomentum: 1 });
+    await trainer.step({ images }, { statisticsMomentum: 1, answers: false });
     return trainer.exportModel();
   }
 

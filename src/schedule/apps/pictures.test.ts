@@ -23,6 +23,16 @@ test("draws every picture once before any comes twice", () => {
   expect([...data].filter((_, i) => i % 2 === 0).sort()).toEqual([1, 1, 2, 2, 3, 3]);
 });
 
+test("draws into the same memory, apart from that of the newest pictures", () => {
+  const seen = new Pictures();
+  seen.add(pictures(1, 2, 3));
+  const latest = seen.latest(3);
+  const [first, second] = [1, 2].map((seed) => seen.draw(3, new Random(seed)));
+  expect(second!.data).toBe(first!.data);
+  expect(latest).toEqual(pictures(1, 2, 3));
+  expect(seen.draw(2, new Random(1)).dims).toEqual([2, 1, 1, 2]);
+});
+
 test("starts anew with pictures of another size, and says where it has none", () => {
   const seen = new Pictures();
   expect(() => seen.latest(1)).toThrow(/pictures to learn from, got none/);

@@ -5,6 +5,8 @@ import type { RunTensor } from "../../run/node.js";
 export class Pictures {
   private rows: Float32Array[] = [];
   private dims: readonly number[] = [];
+  /** What was drawn last lies here. */
+  private drawn = new Float32Array();
 
   constructor(private readonly capacity = 256) {}
 
@@ -32,16 +34,21 @@ export class Pictures {
     return this.pack(this.rows.slice(-count));
   }
 
-  /** So many at random, each once as long as they last. */
+  /** So many at random, each once as long as they last. In the same memory each time, so that nothing is left to collect: good until the next draw. */
   draw(count: number, random: Random): RunTensor {
     const order = random.shuffled(this.rows);
-    return this.pack(Array.from({ length: this.rows.length && count }, (_, i) => order[i % order.length]!));
+    const length = count * (order[0]?.length ?? 0);
+    if (this.drawn.length !== length) this.drawn = new Float32Array(length);
+    return this.pack(
+      Array.from({ length: order.length && count }, (_, i) => order[i % order.length]!),
+      this.drawn,
+    );
   }
 
-  private pack(rows: readonly Float32Array[]): RunTensor {
+  private pack(rows: readonly Float32Array[], memory?: Float32Array): RunTensor {
     const [first] = rows;
     if (!first) throw new LimberError("data.invalid", "app: pictures to learn from, got none; observe some first");
-    const data = new Float32Array(rows.length * first.length);
+    const data = memory ?? new Float32Array(rows.length * first.length);
     rows.forEach((row, i) => data.set(row, i * first.length));
     return { dtype: "float32", dims: [rows.length, ...this.dims], data };
   }
