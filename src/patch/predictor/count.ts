@@ -2,7 +2,7 @@ import type { LongCall } from "../../base/index.js";
 import { costOf, inferShapes, type Model } from "../../graph/index.js";
 import { type Machine, Predictor, type SessionOptions } from "../../run/node.js";
 import { batches, type Domain, type Preprocessing } from "../../vision/index.js";
-import { type CountDecision, countProbabilities, predictCount } from "./decide.js";
+import { type CountDecision, countProbabilities, type CountRule, predictCount } from "./decide.js";
 
 export interface CountOptions extends LongCall, SessionOptions {
   readonly machine: Machine;
@@ -58,9 +58,9 @@ export async function runCount(
 export async function countPatches(
   model: Model,
   domain: Domain,
-  { margin, ...options }: CountOptions & { readonly margin?: number | undefined },
+  { margin, quantile, ...options }: CountOptions & CountRule,
 ): Promise<CountDecision & Omit<CountRun, "rows">> {
   const { rows, ...cost } = await runCount(model, domain, options);
   const probabilities = rows.map((row) => row.probabilities);
-  return { ...predictCount(probabilities, { margin }), ...cost };
+  return { ...predictCount(probabilities, { margin, quantile }), ...cost };
 }

@@ -6,7 +6,7 @@ export interface CountDecision {
   readonly count: number;
   /** Mean probability of each number of patches. */
   readonly probabilities: readonly number[];
-  /** Whether a larger number took the place of a likelier one within the margin. */
+  /** Whether a larger number took the place of a likelier one. */
   readonly raised: boolean;
   /** Images whose prediction was not finite; they have no say. */
   readonly broken: number;
@@ -24,14 +24,25 @@ export function countProbabilities({ dims, data }: RunTensor): number[][] {
   });
 }
 
+/** How sure a number has to be. */
+export interface CountRule {
+  /** A larger number takes the place of a likelier one that is less than this above it. Default 0.1. */
+  readonly margin?: number | undefined;
+  /**
+   * The smallest number that is enough with this probability, whichever is the likeliest. Where a patch too few costs k times what one too many does, it is
+   * k / (1 + k): the newsvendor's quantile. Default: by the margin.
+   */
+  readonly quantile?: number | undefined;
+}
+
 /**
- * How many patches a batch of drifted images takes: the likeliest number by the mean over the images, or the largest within `margin` of
- * it. A patch too many costs time, one too few accuracy. Source: PatchLine decides image by image, by the likeliest alone.
+ * How many patches a batch of drifted images takes, by the mean over the images: the likeliest number, the largest within `margin` of
+ * it, or a quantile. A patch too many costs time, one too few accuracy. Source: PatchLine decides image by image, by the likeliest alone.
  * Throws: `data.invalid` where no image has a finite prediction.
  */
 export function predictCount(
   rows: readonly (readonly number[])[],
-  { margin = 0.1 }: { readonly margin?: number | undefined } = {},
+  { margin = 0.1, quantile }: CountRule = {},
 ): CountDecision {
   const finite = rows.filter((row) => row.every(Number.isFinite));
   if (finite.length === 0) {
@@ -40,9 +51,15 @@ export function predictCount(
   }
   const probabilities = finite[0]!.map((_, k) => finite.reduce((sum, row) => sum + row[k]!, 0) / finite.length);
   const most = Math.max(...probabilities);
-  const last = probabilities.findLastIndex((value) => value === most || most - value < margin);
-  const raised = probabilities[last] !== most;
-  return { count: last + 1, probabilities, raised, broken: rows.length - finite.length };
+  const upTo = (k: number): number => probabilities.slice(0, k + 1).reduce((sum, value) => sum + value, 0);
+  const place =
+    quantile === undefined
+      ? probabilities.findLastIndex((value) => value === most || most - value < margin)
+      : probabilities.findIndex((_, k) => k === probabilities.length - 1 || upTo(k) >= quantile);
+  return {
+    ...{ count: place + 1, probabilities, broken: rows.length - finite.length },
+    raised: probabilities[place] !== most && place > probabilities.indexOf(most),
+  };
 }
 
 /**

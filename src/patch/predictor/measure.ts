@@ -2,7 +2,7 @@ import type { Model } from "../../graph/index.js";
 import type { Domain } from "../../vision/index.js";
 import { type Confusion, confusionOf } from "./confusion.js";
 import { type CountOptions, type CountRow, type CountRun, runCount } from "./count.js";
-import { predictCount } from "./decide.js";
+import { type CountRule, predictCount } from "./decide.js";
 
 /** How well a network tells the number of patches. */
 export interface CountMeasurement extends Omit<CountRun, "rows"> {
@@ -18,7 +18,11 @@ export interface CountMeasurement extends Omit<CountRun, "rows"> {
 }
 
 /** Measures a network on labelled pictures, such as those of `snowDomain`. Throws: as `runCount`. */
-export async function measureCount(model: Model, domain: Domain, options: CountOptions): Promise<CountMeasurement> {
+export async function measureCount(
+  model: Model,
+  domain: Domain,
+  { margin, quantile, ...options }: CountOptions & CountRule,
+): Promise<CountMeasurement> {
   const { rows, ...cost } = await runCount(model, domain, options);
   const answerOf = ({ probabilities }: CountRow): number => probabilities.indexOf(Math.max(...probabilities));
   const confusion = (of: readonly CountRow[]): Confusion =>
@@ -35,7 +39,10 @@ export async function measureCount(model: Model, domain: Domain, options: CountO
   const drifts = [...byDrift].map(([drift, of]) => ({
     drift,
     truth: of[0]!.label + 1,
-    count: predictCount(of.map(({ probabilities }) => probabilities)).count,
+    count: predictCount(
+      of.map(({ probabilities }) => probabilities),
+      { margin, quantile },
+    ).count,
     top1: confusion(of).top1,
   }));
   return { images: confusion(rows), drifts, ...cost };

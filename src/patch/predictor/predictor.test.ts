@@ -85,6 +85,20 @@ describe("the number of patches", () => {
     expect(() => predictCount([[NaN, 0]])).toThrow(/got none of 1/);
   });
 
+  test.each([
+    [0.75, [0.75, 0.05, 0.2], 1],
+    [0.75, [0.74, 0.06, 0.2], 2],
+    [0.75, [0.7, 0.04, 0.26], 3],
+    [0.5, [0.4, 0.35, 0.25], 2],
+    [1, [0.9, 0.1, 0], 2],
+    [1, [1 / 3, 1 / 3, 1 / 3], 3],
+  ])("with probability %d of %j being enough: %d", (quantile, row, count) => {
+    expect(predictCount([row], { quantile })).toMatchObject({
+      count,
+      raised: row[count - 1]! < Math.max(...row),
+    });
+  });
+
   test("probabilities are softmax of the logits, whatever their size", () => {
     const data = Float32Array.of(1000, 1000, -1000, Math.log(1), Math.log(3), Math.log(4));
     const [first, second] = countProbabilities({ dtype: "float32", dims: [2, 3], data });

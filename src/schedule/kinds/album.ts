@@ -1,7 +1,6 @@
 import { Random } from "../../base/index.js";
-import { type Dataset, type Domain, domainOf, selectSamples } from "../../vision/index.js";
+import { type Dataset, type Domain, domainOf, selectSamples, parseDrift, shiftDomain } from "../../vision/index.js";
 import type { PictureChoice } from "./app-kind.js";
-import { parseDrift, shiftDomain } from "./shift.js";
 
 /** Share of the source's pictures that no camera shows. */
 const SOURCE_SHARE = 1 / 3;

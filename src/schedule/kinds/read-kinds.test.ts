@@ -5,9 +5,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { squares, TINY_PREPROCESSING, tinyNetwork } from "../../../test/helpers/tiny.js";
 import { addGates, writeModel } from "../../graph/index.js";
 import { tensorOf } from "../../base/index.js";
-import { type Domain, preprocessingToMetadata, writeNpy } from "../../vision/index.js";
+import {
+  type Domain,
+  preprocessingToMetadata,
+  writeNpy,
+  nameShift,
+  parseDrift,
+  parseShift,
+} from "../../vision/index.js";
 import { readKinds } from "./read-kinds.js";
-import { nameShift, parseDrift, parseShift } from "./shift.js";
 import { WORLD_KINDS } from "./world-kinds.js";
 
 let folder = "";

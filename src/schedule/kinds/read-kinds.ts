@@ -8,12 +8,16 @@ import {
   readDataset,
   resolvePreprocessing,
   SEVERITIES,
+  nameShift,
+  parseDrift,
+  parseShift,
+  type Shift,
+  shiftDomain,
 } from "../../vision/index.js";
 import { Album, firstSamples } from "./album.js";
 import type { AppKind, KindSet } from "./app-kind.js";
 import { checkKindSet, type DescribedKind } from "./kind-schema.js";
 import { openModelApp } from "./open-kind.js";
-import { nameShift, parseDrift, parseShift, type Shift, shiftDomain } from "./shift.js";
 
 export interface ReadKindsOptions extends Pick<LongCall, "signal"> {
   /** Gets warnings. */

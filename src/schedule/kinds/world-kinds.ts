@@ -7,11 +7,14 @@ import {
   preprocessingFromMetadata,
   SEVERITIES,
   WORLD_DOMAINS,
+  nameShift,
+  parseShift,
+  type Shift,
+  shiftDomain,
 } from "../../vision/index.js";
 import type { RecordedDrift } from "../record/record-trace.js";
 import type { AppKind, KindSet, Recording } from "./app-kind.js";
 import { openModelApp } from "./open-kind.js";
-import { nameShift, parseShift, type Shift, shiftDomain } from "./shift.js";
 
 interface WorldPlan extends Recording {
   readonly model: string;

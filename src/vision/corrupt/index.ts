@@ -1,6 +1,7 @@
 export { corrupt, inferFamily, type CorruptOptions } from "./corrupt.js";
 export { corruptDomain, type CorruptDomainOptions } from "./corrupt-domain.js";
 export { CORRUPTIONS, corruptionNames, isCorruptionName, type CorruptionName } from "./registry.js";
+export { nameShift, parseDrift, parseShift, type DriftName, type Shift, shiftDomain } from "./shift.js";
 export { snowImage } from "./squares.js";
 export {
   CORRUPTION_FAMILIES,

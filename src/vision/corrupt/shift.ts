@@ -1,13 +1,8 @@
 import { LimberError } from "../../base/index.js";
-import {
-  corruptDomain,
-  type CorruptionName,
-  corruptionNames,
-  type Domain,
-  isCorruptionName,
-  SEVERITIES,
-  type Severity,
-} from "../../vision/index.js";
+import type { Domain } from "../data/types.js";
+import { corruptDomain } from "./corrupt-domain.js";
+import { type CorruptionName, corruptionNames, isCorruptionName } from "./registry.js";
+import { SEVERITIES, type Severity } from "./types.js";
 
 /** Corruptions, one upon the other. */
 export type Shift = readonly (readonly [CorruptionName, Severity])[];
