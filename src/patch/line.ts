@@ -23,6 +23,7 @@ import { type ModelOrder, orderModels, type Turn } from "./order.js";
 import { findNextGroup, groupsFor, orderGroups, type PatchOrder } from "./policy.js";
 import { chooseSamples, type Selection, type SelectionOptions } from "./select.js";
 import { correlationMacs, similarityMatrix } from "./similarity.js";
+import { wideRates } from "./rates.js";
 import { findStart } from "./start.js";
 import { refreshStatistics } from "./statistics.js";
 import type { Start, StartSource } from "./warm.js";
@@ -172,6 +173,7 @@ async function patchOne(
   ];
   const shape = { ...options.patch, seed: options.seed };
   const fresh = patchMember(member, planned, shape);
+  const wide = wideRates(attachPatches(member.source, points, shape));
 
   const selection = options.selection === null ? undefined : select(seen, batchSize, options.selection);
   const indices = selection ? selection.kept.map((i) => seen.indices[i]!) : seen.indices;
@@ -205,7 +207,7 @@ async function patchOne(
       machine: options.machine,
       ...sessionOf(options),
       ...{ head, preprocessing, parameters, batchSize, epochs, indices, held: drift.held },
-      scale: scaleOf(along, headNames, options),
+      scale: new Map([...wide, ...scaleOf(along, headNames, options)]),
       learningRate: options.learningRate ?? 1e-3,
       ...{ stop: { ...(options.stop ?? STOP_RULE), target }, measureEvery: options.measureEvery },
       trains: (epoch) => (epoch < restsFrom ? parameters : ofDeepest),

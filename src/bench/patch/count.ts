@@ -88,7 +88,7 @@ const MOST_TIMES = 8;
 export interface CountLessons {
   readonly model: Model;
   readonly needs: readonly CountNeed[];
-  /** Of one decision for each drift, by networks that saw no picture under its corruption. */
+  /** Of one decision for each drift, by networks that saw no picture under its corruption; of two, under the first. */
   readonly unseen: Confusion;
 }
 
