@@ -1,4 +1,4 @@
-import { formatShape, LimberError, sameShape, zeros } from "../base/index.js";
+import { LimberError, zeros } from "../base/index.js";
 import {
   buildStep,
   buildStepInParts,
@@ -23,6 +23,7 @@ import { FrozenPrefix } from "./prefix.js";
 import { type CacheReport, PrefixCache, type SampleId } from "./prefix-cache.js";
 import { readTensorFile, writeTensorFile } from "./safetensors.js";
 import type { Feeds, Machine, Results, RunTensor, Session, SessionOptions, StateArray } from "./session.js";
+import { checkTargets, extraFeeds, scalarFeed } from "./step-feeds.js";
 import { inTurns } from "./turn.js";
 
 export interface TrainerOptions extends StepOptions, SessionOptions {
@@ -456,51 +457,5 @@ export class Trainer implements AsyncDisposable {
   }
 }
 
-/** Throws: `shape.mismatch`; `data.invalid`, since the loss takes a class beyond the last one for no class at all. */
-function checkTargets(
-  { inputs, targets: kind, ignoredLabel }: LoadedStep["step"],
-  classes: number,
-  targets: RunTensor,
-): void {
-  const { name, dtype, dims } = inputs.targets!;
-  if (targets.dtype !== dtype || !sameShape(dims ?? [], targets.dims)) {
-    const message = `targets "${name}": ${dtype} ${formatShape(dims ?? [])}, got ${targets.dtype} ${formatShape(targets.dims)}`;
-    throw new LimberError("shape.mismatch", message, { input: name, expected: dims, got: targets.dims });
-  }
-  if (kind !== "labels") return;
-  for (const value of targets.data) {
-    const label = Number(value);
-    if ((label >= 0 && label < classes) || label === ignoredLabel) continue;
-    const ignored = ignoredLabel === undefined ? "" : `, or ${ignoredLabel} for none`;
-    const message = `targets "${name}": classes 0 to ${classes - 1} of the model${ignored}, got ${label}; check the labels`;
-    throw new LimberError("data.invalid", message, { label, classes });
-  }
-}
-
-/** Throws: `config.invalid`, `shape.mismatch`. */
-function extraFeeds({ inputs }: LoadedStep["step"], given: Feeds): Record<string, RunTensor> {
-  const wanted = [...inputs.extra.keys()];
-  const unknown = Object.keys(given).find((key) => !inputs.extra.has(key));
-  if (unknown !== undefined) {
-    throw new LimberError("config.invalid", `step: inputs ${wanted.join(", ") || "(none)"}, got "${unknown}" too`);
-  }
-  return Object.fromEntries(
-    Array.from(inputs.extra, ([key, { name, dtype, dims }]) => {
-      const value = given[key];
-      if (!value) throw new LimberError("config.invalid", `step: an input "${key}" for the method, got none`);
-      if (value.dtype === dtype && sameShape(dims ?? [], value.dims)) return [name, value];
-      const message = `input "${key}": ${dtype} ${formatShape(dims ?? [])}, got ${value.dtype} ${formatShape(value.dims)}`;
-      throw new LimberError("shape.mismatch", message, { input: key, expected: dims, got: value.dims });
-    }),
-  );
-}
-
 const pick = (values: Results, names: Iterable<readonly [string, string]>): Record<string, RunTensor> =>
   Object.fromEntries(Array.from(names, ([key, name]) => [key, values[name]!]));
-
-function scalarFeed(value: number | undefined, name: string): Feeds[string] {
-  if (value === undefined || !Number.isFinite(value)) {
-    throw new LimberError("config.invalid", `step: a finite ${name}, got ${value}`);
-  }
-  return { dtype: "float32", dims: [], data: Float32Array.of(value) };
-}
