@@ -119,7 +119,11 @@ async function learnFrom(
   }
   await predictor.dispose();
   for (const lesson of Array.from({ length: PASSES }, () => lessons).flat()) {
-    const { accepted, loss, runMs } = await trainer.step(lesson, { learningRate: RATE, statisticsMomentum: 0.1, answers: false });
+    const { accepted, loss, runMs } = await trainer.step(lesson, {
+      learningRate: RATE,
+      statisticsMomentum: 0.1,
+      answers: false,
+    });
     [steps, milliseconds] = [steps + 1, milliseconds + runMs];
     if (!accepted) refused++;
     const adaptSeconds = milliseconds / 1000;
