@@ -194,13 +194,14 @@ function describeElastic({ headline, notes, contestants, complete }: ElasticRepo
     "bytes",
     "peak MB",
     "elastic is",
+    "worst beside source",
   ];
   const cells = contestants.map((each) => [
     ...[each.contestant, String(each.stays), formatShare(each.onlineAccuracy), formatShare(each.afterAccuracy)],
     each.forgetting === null ? "-" : points(100 * each.forgetting),
     ...[each.adaptSeconds, each.generationSeconds, each.wallSeconds].map((seconds) => `${seconds.toFixed(3)} s`),
     ...[formatCount(Math.round(each.macs)), formatCount(Math.round(each.sizeBytes))],
-    ...[(each.peakBytes / 1e6).toFixed(1), points(each.elasticGainPoints)],
+    ...[(each.peakBytes / 1e6).toFixed(1), points(each.elasticGainPoints), points(each.worstVsSourcePoints)],
   ]);
   return [
     formatTable(titles, cells),

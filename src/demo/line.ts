@@ -44,7 +44,7 @@ const BACKBONE = "resnet";
  * samples costs more than it saves: all train.
  */
 export const LINE_DEFAULTS = {
-  ...{ patch: { form: "joint" }, count: 3, learningRate: 1e-2, batchSize: 16 },
+  ...{ patch: { rank: 2 }, count: 3, learningRate: 1e-2, batchSize: 16 },
   ...{ heads: "all", headScale: 0.3, biasScale: 1 },
   ...{ budget: { base: 4, discount: 0.25 }, measureEvery: Infinity, targetShare: 1, selection: null },
 } as const satisfies Partial<LineOptions>;

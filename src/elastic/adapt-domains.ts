@@ -11,6 +11,7 @@ import {
 } from "../graph/index.js";
 import { createMachine, KeptTrainers } from "../run/node.js";
 import { batches, channelsOf, type Domain, type Preprocessing } from "../vision/index.js";
+import { chooseServing, type Serving } from "./choose-serving.js";
 import { chooseScope, trainFeatures } from "./choose-scope.js";
 import { type Generated, type GenerateOptions, generateSurrogate } from "./generate.js";
 import type { Strategy } from "./sensitivity.js";
@@ -31,6 +32,10 @@ export interface ElasticOptions extends Omit<AdaptOptions, "continual">, Generat
   readonly probeImages?: number | undefined;
   /** Whose first images choose the filters. Default: the domain itself; any other is an ablation. */
   readonly probe?: Domain | undefined;
+  /** What serves a domain instead where it seems better than the surrogate, such as the source model: see `chooseServing`. */
+  readonly fallback?: Model | undefined;
+  /** Images that tell. Default 128. */
+  readonly judgedImages?: number | undefined;
 }
 
 /** What came of one domain. */
@@ -40,8 +45,10 @@ export interface ElasticDomain {
   readonly generated: Generated;
   /** Finding out which filters are to train. Units: milliseconds. */
   readonly sensitivityMs: number;
-  /** The surrogate as adapted, to serve: boosts folded. */
+  /** What serves: the surrogate as adapted, boosts folded, or the fallback. */
   readonly model: Model;
+  /** How it was chosen, where there is a fallback. Units: milliseconds. */
+  readonly serving: (Serving & { readonly milliseconds: number }) | undefined;
   /** Of one image through `model`. */
   readonly macs: number;
   readonly sizeBytes: number;
@@ -89,10 +96,12 @@ export async function* adaptDomains(
     const course = { ...running, methodOptions, continual: false, scope };
     for await (const { report, model: trained } of adaptEach(surrogate.model, [domain], course)) {
       versions.feed(surrogate, trained, options.alpha ?? 0.2);
-      const model = foldBoosts(trained);
+      const adapted = foldBoosts(trained);
+      const serving = options.fallback && (await chooseFor(domain, adapted, options.fallback, running));
+      const model = serving?.served === "fallback" ? options.fallback! : adapted;
       const filters = surrogate.filters.reduce((sum, { size }) => sum + size, 0);
       yield {
-        ...{ report, generated: { ...generated, surrogate }, sensitivityMs, model, trainedFilters, filters },
+        ...{ report, generated: { ...generated, surrogate }, sensitivityMs, model, serving, trainedFilters, filters },
         ...{ scope, methodOptions },
         ...costsOf(model, options.preprocessing),
         overlap: last && overlapOf(surrogate, last.surrogate),
@@ -100,6 +109,17 @@ export async function* adaptDomains(
       last = { surrogate, trained };
     }
   }
+}
+
+async function chooseFor(
+  domain: Domain,
+  adapted: Model,
+  fallback: Model,
+  { batchSize = 32, judgedImages = 128, ...running }: ElasticOptions & { readonly trainers: KeptTrainers },
+): Promise<Serving & { readonly milliseconds: number }> {
+  const started = performance.now();
+  const serving = await chooseServing(adapted, fallback, domain, { ...running, batchSize, images: judgedImages });
+  return { ...serving, milliseconds: performance.now() - started };
 }
 
 /** The first images of a domain. Throws: `data.invalid` where none can be read. */

@@ -4,6 +4,7 @@ export { affine, type AffineOptions, filterAxes } from "./affine.js";
 export * from "./build-master.js";
 export * from "./calibrate.js";
 export * from "./choose-scope.js";
+export * from "./choose-serving.js";
 export * from "./generate.js";
 export { peakGraphBytes, peakStepBytes, weightBytes } from "./peak-bytes.js";
 export * from "./representative.js";

@@ -1,14 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { squares, TINY_PREPROCESSING, tinyNetwork } from "../../test/helpers/tiny.js";
 import { train } from "../adapt/index.js";
-import { detachPatches, findPatches, type Model, prepareModel, writeModel } from "../graph/index.js";
+import { buildTaskNetwork, detachPatches, findPatches, type Model, prepareModel, writeModel } from "../graph/index.js";
 import { createMachine } from "../run/node.js";
 import type { Batch } from "../vision/index.js";
 import { fineTune } from "./fine-tune.js";
 import { Ledger } from "./ledger.js";
 import { PatchLibrary } from "./library.js";
 import { type Drift, type LineOptions, type Patched, patchLine } from "./line.js";
-import { createMember, headParameters, type Member } from "./member.js";
+import { createMember, formFor, headParameters, type Member } from "./member.js";
 
 const machine = createMachine();
 afterAll(() => machine[Symbol.asyncDispose]());
@@ -18,6 +18,7 @@ const indices = (from: number, to: number): number[] => Array.from({ length: to 
 const drift: Drift = { domain: dark, pool: indices(0, 48), held: indices(48, 96) };
 const OPTIONS = {
   ...{ machine, threads: 1, batchSize: 8, seed: 5, learningRate: 2e-2, heads: "all", headScale: 1, compared: 16 },
+  patch: { form: "residual" },
   budget: { base: 8 },
   stop: { leastGain: 0, patience: 20 },
 } as const satisfies LineOptions;
@@ -91,6 +92,19 @@ describe("a line of models", () => {
     expect(gradients(books)).toBeLessThan(0.85 * gradients(whole));
   });
 
+  test("takes low-rank changes where nothing else is asked for, and a branch too where pixels are answered", async () => {
+    const [{ member }] = (await run({ patch: undefined, count: 1 }, [members[0]!])) as [Patched];
+    expect(findPatches(member.serving).map(({ shape }) => shape)).toEqual([{ form: "low-rank", rank: 4 }]);
+    const segmenter = buildTaskNetwork({
+      backbone: "resnet",
+      task: "segmentation",
+      imageSize: 32,
+      classes: 3,
+      width: 0.25,
+    });
+    expect(formFor(segmenter)).toBe("joint");
+  });
+
   test("keeps the last epoch where the held samples tell nothing", async () => {
     const [{ courses }] = (await run({ keeps: "last", targetShare: 0 }, [members[0]!])) as [Patched];
     const [{ best, scores, reason }] = courses as [Patched["courses"][number]];
@@ -120,6 +134,19 @@ describe("a line of models", () => {
     expect(next!.start.source).toBe("own");
     const { serving } = (await run({ heads: "none", biases: false, refreshes: false }))[0]!.member;
     expect(writeModel(detachPatches(serving))).toEqual(writeModel(prepareModel(trained)));
+  });
+
+  test("serves new statistics alone where a start that was learnt before led to less", async () => {
+    const options = { count: 3, starts: ["own"] } as const;
+    const ledger = new Ledger();
+    const [next] = (await run({ ...options, ledger }, [line[0]!.member])) as [Patched];
+    expect(next.groups).toEqual([1, 2, 3]); // it led to more
+    const [{ scores }] = next.courses as [Patched["courses"][number]];
+    expect(ledger.total({ technique: "evaluation" }).count).toBe(48 * (scores.length + 1)); // which was looked at
+    const [strict] = (await run({ ...options, tolerance: -1 }, [line[0]!.member])) as [Patched]; // asks for a point more than there is
+    expect(strict.groups).toEqual([]);
+    const plain = await run({ ...options, starts: [], targetShare: 0 }, [line[0]!.member]);
+    expect(Math.abs(strict.score - plain[0]!.score)).toBeLessThan(0.1); // by batches of 8, and by all
   });
 
   test("remembers the patch of a domain: where that comes again it serves as it did, without training", async () => {

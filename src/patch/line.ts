@@ -10,6 +10,7 @@ import { findKnown, remember } from "./known.js";
 import type { Ledger } from "./ledger.js";
 import type { PatchLibrary } from "./library.js";
 import {
+  formFor,
   groupBiases,
   headParameters,
   type HeadScope,
@@ -25,7 +26,7 @@ import { chooseSamples, type Selection, type SelectionOptions } from "./select.j
 import { correlationMacs, similarityMatrix } from "./similarity.js";
 import { wideRates } from "./rates.js";
 import { findStart } from "./start.js";
-import { refreshStatistics } from "./statistics.js";
+import { refreshStatistics, scoreByBatch } from "./statistics.js";
 import type { Start, StartSource } from "./warm.js";
 
 /** A drift: pictures of the new surroundings that all models of the line see. */
@@ -65,7 +66,7 @@ export interface LineOptions extends LongCall, SessionOptions {
   readonly targetShare?: number | undefined;
   /** How much worse than before a patched model may look on the held samples, whose score is an estimate. Default 0.02. */
   readonly tolerance?: number | undefined;
-  /** What patches are made of. */
+  /** What patches are made of. Default form: see `formFor`. */
   readonly patch?: Pick<PatchOptions, "form" | "reduction" | "kernel" | "rank"> | undefined;
   readonly heads?: HeadScope | undefined;
   /** Whether scales and biases of the groups with patches train too. Default true. Differs: PatchLine's design has patches alone. */
@@ -94,7 +95,7 @@ export interface Patched {
   /** How many samples train. */
   readonly samples: number;
   readonly start: Start;
-  /** Groups with patches: as planned, and at the end; none where statistics alone reached the target. */
+  /** Groups with patches: as planned, and at the end; none where statistics alone reached the target, or did better. */
   readonly planned: readonly number[];
   readonly groups: readonly number[];
   readonly epochs: number;
@@ -171,7 +172,7 @@ async function patchOne(
     ...(options.biases === false ? [] : groupBiases(member, groups)),
     ...headNames,
   ];
-  const shape = { ...options.patch, seed: options.seed };
+  const shape = { form: formFor(member.source), ...options.patch, seed: options.seed };
   const fresh = patchMember(member, planned, shape);
   const wide = wideRates(attachPatches(member.source, points, shape));
 
@@ -228,7 +229,14 @@ async function patchOne(
     groups = [];
   }
   const last = courses.at(-1)!;
-  const score = last.scores[last.best]!.value;
+  let score = last.scores[last.best]!.value;
+  if (measuresAnew && !isKnown && start.source !== "zero") {
+    const plain = await scorePlain(member, drift, options); // what was learnt before may have led astray
+    if (plain > score + tolerance) {
+      model = await refresh(member, member.source, seen.indices, drift, options);
+      [groups, score] = [[], plain];
+    }
+  }
   const servingScore = await scoreServing(member, drift, options);
   const accepted = score >= servingScore - tolerance;
   if (accepted && library)
@@ -269,6 +277,20 @@ async function refresh(
   const macs = images * forwardMacs(model, preprocessing);
   ledger?.add({ model: name, technique: "statistics", macs, seconds: ms / 1000, count: images });
   return refreshed.model;
+}
+
+/** The held samples under new statistics alone. */
+async function scorePlain(
+  { name, source, head, preprocessing }: Member,
+  drift: Drift,
+  options: LineOptions,
+): Promise<number> {
+  const { machine, ledger, batchSize = 32, signal } = options;
+  const scoring = { ...sessionOf(options), machine, preprocessing, batchSize, indices: drift.held, signal };
+  const { value, images, ms } = await scoreByBatch(source, head, drift.domain, scoring);
+  const macs = images * forwardMacs(source, preprocessing);
+  ledger?.add({ model: name, technique: "evaluation", macs, seconds: ms / 1000, count: images });
+  return value;
 }
 
 /** What inference tells of the pool; it would run anyway. */

@@ -6,6 +6,7 @@ import {
   type Model,
   nodesOfGroup,
   parametersOf,
+  type PatchForm,
   type PatchOptions,
   type PatchPoint,
   patchParameters,
@@ -44,6 +45,12 @@ export function createMember(model: Model, { split, ...rest }: MemberOptions): M
   const head = taskOf(model).open(model, { width, height });
   return { ...rest, source, serving: source, head, points };
 }
+
+/**
+ * What patches are made of where nothing else is said. Low-rank changes do for answers about whole pictures and boxes, at less work, and can be
+ * added to the weights; pixels need the branch beside them that sees their surroundings (docs/patchline.md has the figures).
+ */
+export const formFor = (source: Model): PatchForm => (taskOf(source).isDense ? "joint" : "low-rank");
 
 /** What trains beside patches: nothing, biases behind the backbone, or all that stands there. */
 export type HeadScope = "none" | "biases" | "all";

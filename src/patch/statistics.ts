@@ -1,7 +1,7 @@
 import { type LongCall, throwIfAborted } from "../base/index.js";
 import { type Model, statisticsOf } from "../graph/index.js";
 import { type Machine, type SessionOptions, Trainer } from "../run/node.js";
-import { batches, type Domain, type Preprocessing } from "../vision/index.js";
+import { batches, type Domain, type Preprocessing, type TaskHead } from "../vision/index.js";
 
 export interface RefreshOptions extends LongCall, SessionOptions {
   readonly machine: Machine;
@@ -35,4 +35,27 @@ export async function refreshStatistics(
   }
   const refreshed = seen === 0 ? model : await trainer.exportModel();
   return { model: refreshed, images: seen * batchSize, ms: performance.now() - began };
+}
+
+/**
+ * What a model scores on labelled pictures when each batch is normalized by itself: about what new statistics alone would do, in one pass instead
+ * of two.
+ */
+export async function scoreByBatch(
+  model: Model,
+  head: Pick<TaskHead<unknown>, "createMeter">,
+  domain: Domain,
+  { machine, threads, optimization, preprocessing, batchSize, indices, signal }: RefreshOptions,
+): Promise<{ readonly value: number; readonly images: number; readonly ms: number }> {
+  const began = performance.now();
+  await using trainer = Trainer.create(model, {
+    ...{ machine, threads, optimization },
+    statistics: { sourceWeight: 0, variance: "unbiased" },
+  });
+  const meter = head.createMeter();
+  for await (const batch of batches(domain, { preprocessing, batchSize, indices, truth: true, signal })) {
+    if (batch.labels.length > 0) meter.add((await trainer.step({ images: batch.images })).prediction, batch);
+  }
+  const { value, samples } = meter.read();
+  return { value, images: samples, ms: performance.now() - began };
 }

@@ -1,7 +1,7 @@
 import { adaptEach, findMethod, type Method } from "../../adapt/index.js";
 import { LimberError } from "../../base/index.js";
 import { adaptDomains, type ElasticOptions, MasterVersions, peakStepBytes, weightBytes } from "../../elastic/index.js";
-import { foldBoosts, openMaster } from "../../graph/index.js";
+import { foldBoosts, type Model, openMaster } from "../../graph/index.js";
 import { compressed } from "./compressed.js";
 import {
   adaptationBytes,
@@ -13,6 +13,7 @@ import {
   settingsOf,
 } from "./course.js";
 import { Measures } from "./measures.js";
+import type { Networks } from "./networks.js";
 import type { Kind } from "./rows.js";
 
 const RATES: readonly number[] = [1e-4, 3e-4, 1e-3];
@@ -56,6 +57,10 @@ export function listContestants({ methods, ablations, rates = RATES }: Entries):
   return [
     plain(entry("source", "source", frozen), "large"),
     elastic(entry("elastic", "elastic", first), {}),
+    elastic(entry("elastic, guarded", "guarded", first), {
+      settingOf: "elastic",
+      fallback: ({ large }) => large,
+    }),
     plain(entry("small, frozen", "frozen", frozen), "small"),
     ...found.flatMap((method) => [
       plain(entry(`small, ${method.name}`, "same-size", method), "small"),
@@ -68,19 +73,27 @@ export function listContestants({ methods, ablations, rates = RATES }: Entries):
 
 interface Variant {
   readonly options?: (course: CourseOptions) => Partial<ElasticOptions>;
+  readonly fallback?: (networks: Networks) => Model;
   readonly isShort?: boolean;
   readonly settingOf?: string;
 }
 
 /** ElasticDNN with a method. */
-const elastic = (entry: Entry, { options: variant = () => ({}), ...rest }: Variant): Contestant => ({
+const elastic = (entry: Entry, { options: variant = () => ({}), fallback, ...rest }: Variant): Contestant => ({
   ...{ name: entry.name, kind: entry.kind, method: entry.method.name, ...rest },
   settings: settingsOf(entry, [{ trains: "norm" }, { trains: "features" }]),
-  async *run({ master }, stays, course) {
+  async *run(networks, stays, course) {
     await using measures = new Measures(course);
+    const { master } = networks;
     const { method } = entry;
     const { sparsity } = course;
-    const options = { ...adaptOptions(method, course, measures.onStep), sparsity, ...variant(course) };
+    const options = {
+      ...adaptOptions(method, course, measures.onStep),
+      sparsity,
+      ...variant(course),
+      fallback: fallback?.(networks),
+    };
+    const kept = weightBytes(master.graph) + (options.fallback ? weightBytes(options.fallback.graph) : 0);
     const arriving = stays.map((stay) => stay.arriving);
     let peakBytes: number | undefined; // the same in all stays
     const results = adaptDomains(new MasterVersions(master), arriving, options);
@@ -88,12 +101,13 @@ const elastic = (entry: Entry, { options: variant = () => ({}), ...rest }: Varia
       const { probeMs, cutMs, checkMs, surrogate } = domain.generated;
       peakBytes ??= Math.max(
         peakStepBytes(openMaster(master, sparsity), { statistics: "fixed" }, imageDims(course)),
-        weightBytes(master.graph) + adaptationBytes(surrogate.model, course, { method, ...domain }),
+        kept + adaptationBytes(surrogate.model, course, { method, ...domain }),
       );
       yield {
         ...(await measures.resultOf(stay, domain.model, domain.report, wallSeconds)),
         beforeAccuracy: await measures.accuracyOf(foldBoosts(surrogate.model), stay.test),
-        generationSeconds: (probeMs + cutMs + checkMs + domain.sensitivityMs) / 1000,
+        generationSeconds:
+          (probeMs + cutMs + checkMs + domain.sensitivityMs + (domain.serving?.milliseconds ?? 0)) / 1000,
         peakBytes,
       };
     }

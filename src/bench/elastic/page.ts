@@ -12,7 +12,7 @@ const LOOKS = `
 .series.compressed { stroke: var(--compressed); fill: var(--compressed) } .series.compressed polyline { stroke-dasharray: 2 4 }
 .chart .contestant { text-anchor: end } .chart .figures { fill: var(--soft); font-size: 12px }
 .bar.source, .bar.frozen { fill: var(--source) } .bar.elastic { fill: var(--patched) } .bar.same-size { fill: var(--tentOnline) }
-.bar.large { fill: var(--good) } .bar.compressed { fill: var(--compressed) } .bar.ablation { fill: var(--patched); opacity: 0.45 } .bar.making { fill: var(--soft) }
+.bar.large { fill: var(--good) } .bar.guarded { fill: var(--patched); opacity: 0.7 } .bar.compressed { fill: var(--compressed) } .bar.ablation { fill: var(--patched); opacity: 0.45 } .bar.making { fill: var(--soft) }
 #figures th:nth-child(2), #domains th:nth-child(2) { text-align: right } .cards { grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)) }`;
 
 /** The report of an ElasticDNN benchmark as a page. */

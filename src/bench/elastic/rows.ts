@@ -2,9 +2,18 @@ import { z } from "zod";
 
 /**
  * What a contestant is: `source` and `frozen` are the large and the small network as trained, `same-size` and `large` a method on them,
- * `compressed` is large, adapted, then cut.
+ * `compressed` is large, adapted, then cut, `guarded` ElasticDNN with the source model to fall back on.
  */
-export const KINDS = ["source", "elastic", "frozen", "same-size", "large", "compressed", "ablation"] as const;
+export const KINDS = [
+  "source",
+  "elastic",
+  "frozen",
+  "same-size",
+  "large",
+  "compressed",
+  "guarded",
+  "ablation",
+] as const;
 export type Kind = (typeof KINDS)[number];
 
 const setting = z.strictObject({
@@ -103,6 +112,8 @@ export interface ContestantFigures {
   readonly peakBytes: number;
   /** ElasticDNN's accuracy less this one's, over the stays that both have. Units: points. */
   readonly elasticGainPoints: number | null;
+  /** This one's accuracy less the source model's in its worst domain, over all stays there. Units: points. */
+  readonly worstVsSourcePoints: number | null;
 }
 
 /** Units: points of after-adaptation accuracy; ratios above 1 where ElasticDNN is faster. Null without a contestant to compare with. */
@@ -150,12 +161,27 @@ function groupBy<K>(rows: readonly ElasticRow[], keyOf: (row: ElasticRow) => K):
   return groups;
 }
 
+/** The domain in which rows gain least over others, which they are not. */
+function worstOf(
+  rows: readonly ElasticRow[],
+  others: readonly ElasticRow[],
+): { readonly domain: string; readonly gain: number } | undefined {
+  if (rows[0]?.contestant === others[0]?.contestant) return undefined;
+  return [...groupBy(rows, ({ domain }) => domain)]
+    .flatMap(([domain, own]) => {
+      const gain = gainOf(own, others);
+      return gain === null ? [] : [{ domain, gain }];
+    })
+    .sort((a, b) => a.gain - b.gain)[0];
+}
+
 type MeanKey =
   ("onlineAccuracy" | "afterAccuracy" | "adaptSeconds" | "generationSeconds") | ("wallSeconds" | "macs" | "sizeBytes");
 
 /** Each contestant's means, in the order of the rows. */
 export function summarizeContestants(rows: readonly ElasticRow[]): ContestantFigures[] {
   const elastic = rows.filter(({ kind }) => kind === "elastic");
+  const source = rows.filter(({ kind }) => kind === "source");
   return [...groupBy(rows, ({ contestant }) => contestant).values()].map((own): ContestantFigures => {
     const mean = (key: MeanKey): number => meanOf(own.map((row) => row[key]));
     const { contestant, kind, method } = own[0]!;
@@ -170,6 +196,7 @@ export function summarizeContestants(rows: readonly ElasticRow[]): ContestantFig
       ...{ wallSeconds: mean("wallSeconds"), macs: mean("macs"), sizeBytes: mean("sizeBytes") },
       peakBytes: Math.max(...own.map((row) => row.peakBytes)),
       elasticGainPoints: kind === "elastic" ? null : gainOf(elastic, own),
+      worstVsSourcePoints: worstOf(own, source)?.gain ?? null,
     };
   });
 }
@@ -190,12 +217,7 @@ export function summarizeElastic(rows: readonly ElasticRow[]): { headline: Elast
   const gains = sameSize.flatMap((own) => gainOf(elastic, own) ?? []);
   const least = gains.length > 0 ? Math.min(...gains) : null;
   const best = sameSize.find((own) => least !== null && gainOf(elastic, own) === least) ?? [];
-  const worst = [...groupBy(elastic, ({ domain }) => domain)]
-    .flatMap(([domain, own]) => {
-      const gain = gainOf(own, source);
-      return gain === null ? [] : [{ domain, gain }];
-    })
-    .sort((a, b) => a.gain - b.gain)[0];
+  const worst = worstOf(elastic, source);
   const large = beside(
     elastic,
     ofKind("large").filter(({ method }) => method === elastic[0]?.method),

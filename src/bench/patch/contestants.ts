@@ -108,7 +108,7 @@ const named = (parameters: readonly { readonly name: string }[]): string[] => pa
 const whole: Tuning["prepare"] = ({ source }) => ({ model: source, parameters: named(parametersOf(source)) });
 
 const lowRank: Tuning["prepare"] = ({ source, points }) => {
-  const model = attachPatches(source, points, { form: "low-rank" });
+  const model = attachPatches(source, points, { form: "low-rank", ...LINE_DEFAULTS.patch });
   return { model, parameters: patchParameters(model) };
 };
 

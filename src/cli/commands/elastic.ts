@@ -85,7 +85,12 @@ export const elastic = defineCommand({
       value: "visits",
       help: "order of the domains: clean,fog*2,clean:100 (name, *times, :images)",
     },
-    output: { kind: "text", value: "file", help: "write the last small model (default: write nothing)" },
+    fallback: {
+      kind: "text",
+      value: "file",
+      help: "a model, such as the source, that serves where the small one seems no better",
+    },
+    output: { kind: "text", value: "file", help: "write what serves the last domain (default: write nothing)" },
     masterOutput: { kind: "text", value: "file", help: "write the master as it is after the last domain" },
     runDir: { kind: "text", value: "folder", help: "write result.json (what --json prints) and results.csv there" },
     ...PREPROCESSING_FLAGS,
@@ -115,10 +120,12 @@ export const elastic = defineCommand({
     const domains = flags.stream === undefined ? dataset.domains : layOutStream(dataset, flags.stream, batchSize, seed);
     const { sparsity, relevance, representative, strategy, alpha, reuse } = flags;
     const versions = new MasterVersions(master);
+    const reading = { allowExternalData: flags.externalData };
+    const fallback = flags.fallback === undefined ? undefined : await readModelFile(flags.fallback, reading);
     const results: ElasticDomain[] = [];
     for await (const each of adaptDomains(versions, domains, {
       ...{ method, methodOptions: flags.option, preprocessing, batchSize, seed, signal, onProgress, unlabelled },
-      ...{ sparsity, relevance, representative, strategy, alpha, reuse, trainShare: flags.train },
+      ...{ sparsity, relevance, representative, strategy, alpha, reuse, trainShare: flags.train, fallback },
       ...{ ...runtimeOf(context), onSkipped: createSkipNotes(note) },
     }))
       results.push(each);
@@ -171,6 +178,7 @@ function describe({ report, generated, macs, sizeBytes, overlap, ...result }: El
     ...{ generationSeconds: (probeMs + cutMs + checkMs + result.sensitivityMs) / 1000, adaptSeconds, steps, refused },
     ...{ macs, sizeBytes, overlap: overlap ?? null, isCached, difference: difference ?? null },
     ...{ trainedFilters: result.trainedFilters, filters: result.filters, skipped: online.skipped },
+    served: result.serving?.served ?? "surrogate",
   };
 }
 
@@ -190,10 +198,27 @@ function summarize(results: readonly ElasticDomain[], unlabelled: boolean) {
 
 function formatRows(rows: readonly Row[]): string {
   const cells = ({ name, overlap, ...row }: Row): string[] => [
-    ...[name, formatShare(row.beforeAccuracy), formatShare(row.onlineAccuracy), formatShare(row.afterAccuracy)],
+    ...[
+      name,
+      row.served,
+      formatShare(row.beforeAccuracy),
+      formatShare(row.onlineAccuracy),
+      formatShare(row.afterAccuracy),
+    ],
     ...[`${row.generationSeconds.toFixed(2)} s`, `${row.adaptSeconds.toFixed(2)} s`],
     ...[formatCount(row.macs), formatCount(row.sizeBytes), overlap === null ? "-" : formatShare(overlap)],
   ];
-  const titles = ["domain", "before", "online", "after", "made in", "adapted in", "MACs", "bytes", "same filters"];
+  const titles = [
+    "domain",
+    "served by",
+    "before",
+    "online",
+    "after",
+    "made in",
+    "adapted in",
+    "MACs",
+    "bytes",
+    "same filters",
+  ];
   return formatTable(titles, rows.map(cells));
 }

@@ -51,6 +51,8 @@ export interface Task<Found = unknown> {
   readonly name: TaskName;
   /** What `Score.value` is. */
   readonly metric: string;
+  /** Whether every pixel is answered, which lives on its surroundings. */
+  readonly isDense: boolean;
   /** Opens the head of a model for images of a size. Throws: `method.unsuitable` when its outputs are not of this task. */
   open(model: Model, image: { readonly width: number; readonly height: number }): TaskHead<Found>;
 }

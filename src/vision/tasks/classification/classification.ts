@@ -9,6 +9,7 @@ import type { Meter, Task } from "../task.js";
 export const classification: Task<number> = {
   name: "classification",
   metric: "accuracy",
+  isDense: false,
   open(model, image) {
     const dims = findOutputDims(model, image);
     const ones = dims?.slice(2) ?? [];

@@ -22,6 +22,7 @@ const PSEUDO_LABEL = { object: 0.5, crowd: 0.2 } as const;
 export const detection: Task<readonly FoundBox[]> = {
   name: "detection",
   metric: "mAP@0.5",
+  isDense: false,
   open(model, image) {
     const { classes, coder } = openHead(model, image);
     const encode = (boxes: readonly (readonly TruthBox[])[]) => {

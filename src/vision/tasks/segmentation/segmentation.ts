@@ -25,6 +25,7 @@ const LARGEST_ENTROPY = 0.4;
 export const createSegmentation = ({ dice = 0 }: SegmentationOptions = {}): Task<Mask> => ({
   name: "segmentation",
   metric: "mIoU",
+  isDense: true,
   open(model, image) {
     const { classes, width, height } = mapSizeOf(model, image);
     const pixels = crossEntropy({ ignoredLabel: IGNORED });
