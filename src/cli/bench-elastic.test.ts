@@ -21,7 +21,7 @@ describe("limber bench elastic", () => {
     expect(report).toMatchObject({ complete: true, settings: { elastic: {} }, headline: { seeds: 1 } });
     expect(report.command).toContain("--methods bn --sparsity 0.8 --ablations none --images 16 --steps 1");
     expect(report.command).not.toContain("--severity");
-    expect(report.rows.length).toBe(6);
+    expect(report.rows.length).toBe(7);
     expect(report.rows).toEqual(
       readFileSync(rows, "utf8")
         .trimEnd()

@@ -46,7 +46,7 @@ const BACKBONE = "resnet";
 export const LINE_DEFAULTS = {
   ...{ patch: { rank: 2 }, count: 3, learningRate: 1e-2, batchSize: 16 },
   ...{ heads: "all", headScale: 0.3, biasScale: 1 },
-  ...{ budget: { base: 4, discount: 0.6 }, measureEvery: Infinity, targetShare: 1, selection: null },
+  ...{ budget: { base: 4, discount: 0.35 }, measureEvery: Infinity, targetShare: 1, selection: null },
 } as const satisfies Partial<LineOptions>;
 
 /** Pictures that train, that tell when to stop, and that are measured on. */

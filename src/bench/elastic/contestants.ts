@@ -1,7 +1,7 @@
 import { adaptEach, findMethod, type Method } from "../../adapt/index.js";
 import { LimberError } from "../../base/index.js";
 import { adaptDomains, type ElasticOptions, MasterVersions, peakStepBytes, weightBytes } from "../../elastic/index.js";
-import { foldBoosts, type Model, openMaster } from "../../graph/index.js";
+import { foldBoosts, type Model, openMaster, statisticsOf } from "../../graph/index.js";
 import { compressed } from "./compressed.js";
 import {
   adaptationBytes,
@@ -59,7 +59,8 @@ export function listContestants({ methods, ablations, rates = RATES }: Entries):
     elastic(entry("elastic", "elastic", first), {}),
     elastic(entry("elastic, guarded", "guarded", first), {
       settingOf: "elastic",
-      fallback: ({ large }) => large,
+      // without statistics there is no judge
+      fallback: ({ large }) => (statisticsOf(large).length > 0 ? large : undefined),
     }),
     plain(entry("small, frozen", "frozen", frozen), "small"),
     ...found.flatMap((method) => [
@@ -73,7 +74,7 @@ export function listContestants({ methods, ablations, rates = RATES }: Entries):
 
 interface Variant {
   readonly options?: (course: CourseOptions) => Partial<ElasticOptions>;
-  readonly fallback?: (networks: Networks) => Model;
+  readonly fallback?: (networks: Networks) => Model | undefined;
   readonly isShort?: boolean;
   readonly settingOf?: string;
 }

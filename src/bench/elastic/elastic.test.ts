@@ -49,9 +49,16 @@ describe("benchElastic", () => {
     ]);
     expect(report.headline).toMatchObject({ seeds: 1, timeRatioLarge: expect.any(Number) as number });
     expect(report.contestants.map(({ contestant, stays }) => [contestant, stays])).toEqual([
-      ...["source", "elastic", "small, frozen", "small, tent", "large, tent", "small, bn", "large, bn"].map(
-        (name) => [name, 3] as const,
-      ),
+      ...[
+        "source",
+        "elastic",
+        "elastic, guarded",
+        "small, frozen",
+        "small, tent",
+        "large, tent",
+        "small, bn",
+        "large, bn",
+      ].map((name) => [name, 3] as const),
       ["large, tent, cut", 3],
       ["filters-source", 1],
     ]);
@@ -69,6 +76,19 @@ describe("benchElastic", () => {
     expect([cut!.sizeBytes, cut!.macs]).toEqual([ours.sizeBytes, ours.macs]);
     expect(large.sizeBytes).toBeGreaterThan(1.3 * ours.sizeBytes);
     expect(large.macs).toBeGreaterThan(1.3 * ours.macs);
+  });
+
+  test("lets the source model serve where the surrogate seems no better, and keeps it in memory for that", () => {
+    const [guarded, source, plain] = [of("elastic, guarded"), of("source"), of("elastic")];
+    guarded.forEach((row, stay) => {
+      const served = row.sizeBytes === plain[stay]!.sizeBytes ? plain[stay]! : source[stay]!;
+      expect([row.afterAccuracy, row.macs]).toEqual([served.afterAccuracy, served.macs]);
+      expect(row.generationSeconds).toBeGreaterThan(0);
+    });
+    expect(guarded[0]!.peakBytes).toBeGreaterThan(plain[0]!.peakBytes);
+    const ours = report.contestants.find(({ contestant }) => contestant === "elastic")!;
+    expect(ours.worstVsSourcePoints).toBe(report.headline.worstVsSourcePoints);
+    expect(report.contestants.find(({ kind }) => kind === "source")!.worstVsSourcePoints).toBeNull();
   });
 
   test("compresses what the large network has become, and counts the time of both", () => {
@@ -105,6 +125,7 @@ describe("benchElastic", () => {
         source: {},
         elastic: { learningRate: 1e-3, trains: settings.elastic!.trains },
         "small, frozen": {},
+        "elastic, guarded": settings.elastic,
         "filters-source": settings.elastic,
       },
       ...{ "small, tent": chosen, "large, tent": chosen, "large, tent, cut": chosen },
