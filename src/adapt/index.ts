@@ -9,5 +9,6 @@ export * from "./method-run.js";
 export * from "./methods/index.js";
 export * from "./metrics.js";
 export * from "./options.js";
+export { Refusals } from "./refusals.js";
 export { isClassifier } from "./task.js";
 export * from "./train.js";

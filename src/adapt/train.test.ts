@@ -85,6 +85,15 @@ describe("training", () => {
     expect(weightBytes(model)).toEqual(weightBytes(network));
   });
 
+  test("ends where no step is accepted any more, and says so", async () => {
+    const all = exploding(
+      data,
+      Array.from({ length: 70 }, (_, i) => i),
+    );
+    const stuck = train(network, all, { ...OPTIONS, epochs: 10 });
+    await expect(stuck).rejects.toMatchObject({ code: "train.non-finite", context: { steps: 25 } });
+  });
+
   test("asks for one full batch", async () => {
     const refused = train(network, data, { ...OPTIONS, batchSize: 71 });
     await expect(refused).rejects.toMatchObject({ code: "config.invalid", context: { samples: 70 } });

@@ -37,6 +37,7 @@ import {
   type TaskHead,
 } from "../vision/index.js";
 import { evaluateTask } from "./evaluate-task.js";
+import { Refusals } from "./refusals.js";
 
 export interface TrainingOptions extends LongCall, SessionOptions, MachineOptions {
   readonly preprocessing: Preprocessing;
@@ -118,7 +119,7 @@ function readPosition(text = "null"): StoredPosition {
  * Layers in front of the first one that trains keep their statistics; without augmentation they compute each image once.
  *
  * A step whose loss or gradient is not finite is refused and counted. Stopping writes a checkpoint first.
- * Throws: `aborted`, `config.invalid`, `gradient.missing`, `shape.mismatch`, `run.failed`.
+ * Throws: `aborted`, `config.invalid`, `gradient.missing`, `shape.mismatch`, `run.failed`, `train.non-finite` after 25 refused steps in a row.
  */
 export async function train(
   source: Model,
@@ -184,6 +185,7 @@ function optimizerOf({ optimizer = "sgd", weightDecay }: TrainingOptions): Optim
 
 class TrainingRun {
   private readonly random: Random;
+  private readonly refusals = new Refusals("training");
   private readonly totalSteps: number;
 
   constructor(
@@ -216,6 +218,7 @@ class TrainingRun {
       steps++;
       if (report.accepted) losses += report.loss!;
       else refused++;
+      this.refusals.observe(report);
       meter.add(report.prediction, batch);
       const note = `epoch ${epoch + 1}, loss ${report.loss!.toFixed(3)}`;
       this.options.onProgress?.({ stage: "train", done: step, total: this.totalSteps, note });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { Refusals } from "../adapt/index.js";
 import { LimberError, type LongCall, Random, type Tensor, throwIfAborted } from "../base/index.js";
 import {
   adam,
@@ -112,7 +113,7 @@ const DEFAULT_LEVELS = [0, 0.2, 0.4, 0.6, 0.8];
  * Of several domains each batch shows one, so that gates learn to tell them apart.
  *
  * Source: ElasticDNN's offline pre-training, see `sandwich`.
- * Throws: `aborted`, `config.invalid`, `method.unsuitable` for a model without a place for a gate, `run.failed`.
+ * Throws: `aborted`, `config.invalid`, `method.unsuitable` for a model without a place for a gate, `run.failed`, `train.non-finite` where it got stuck.
  */
 export async function buildMaster(
   source: Model,
@@ -164,6 +165,7 @@ class MasterRun {
   private readonly measured: Measured[] = [];
   private best: { readonly measured: Measured; readonly weights: ReadonlyMap<string, Tensor> } | undefined;
   private refused = 0;
+  private readonly refusals = new Refusals("master");
   private step = 0;
 
   constructor(
@@ -194,6 +196,7 @@ class MasterRun {
       if (this.options.signal?.aborted) await this.stop(trainer, stream);
       const report = await this.trainOnce(trainer, stream);
       if (!report.accepted) this.refused++;
+      this.refusals.observe(report);
       this.step++;
       const note = `loss ${report.loss!.toFixed(3)}${this.best ? `, best mean score ${(100 * this.best.measured.mean).toFixed(1)} %` : ""}`;
       this.options.onProgress?.({ stage: "master", done: this.step, total: this.total, note });
